@@ -1,0 +1,22 @@
+//! Parallax's language: what a program of system calls *is*, and what each call's outputs *mean*.
+//!
+//! Here live programs, calls, arguments and resources ([`program`]), the description tables that type
+//! them ([`desc`], [`tables`]), the compiler to the agent's flat instruction lists ([`compile`], [`wire`]),
+//! traces ([`trace`]), and the two written forms ([`text`], [`pack`]).
+//! Nothing here runs a call, opens a file or knows a target.
+
+pub mod compile;
+pub mod consts;
+pub mod desc;
+pub mod pack;
+pub mod program;
+pub mod tables;
+pub mod text;
+pub mod trace;
+#[allow(dead_code, missing_docs)]
+pub mod wire;
+
+pub use compile::{Code, CompileError, compile};
+pub use desc::{Area, ArgDesc, Desc, Meaning, Ty};
+pub use program::{Arg, Call, CallId, Program, ProgramError, ResRef};
+pub use trace::{Clocks, End, Outcome, State, Trace};

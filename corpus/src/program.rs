@@ -1,0 +1,208 @@
+//! Programs: lists of typed calls whose arguments may name what earlier calls made.
+
+use crate::desc::{Desc, Kind};
+use crate::tables;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Most calls a program may have.
+pub const MAX_CALLS: usize = 64;
+/// Most bytes one buffer argument may have.
+pub const MAX_BYTES: usize = 4096;
+
+/// A call's place in the description table. Written as the call's name, so that tables may be reordered.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CallId(u16);
+
+impl CallId {
+    /// The call of that name, such as `openat$tty`.
+    pub fn named(name: &str) -> Option<CallId> {
+        tables::index_of(name).map(|i| CallId(i as u16))
+    }
+    /// The id of the `index`th table entry.
+    pub fn from_index(index: usize) -> Option<CallId> {
+        (index < tables::all().len()).then_some(CallId(index as u16))
+    }
+    /// Its place in [`tables::all`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+    /// Its description.
+    pub fn desc(self) -> &'static Desc {
+        tables::all()[self.0 as usize]
+    }
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.desc().name
+    }
+}
+impl fmt::Debug for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+impl From<CallId> for String {
+    fn from(id: CallId) -> String {
+        id.name().to_owned()
+    }
+}
+impl TryFrom<String> for CallId {
+    type Error = String;
+    fn try_from(name: String) -> Result<CallId, String> {
+        CallId::named(&name).ok_or_else(|| format!("unknown call `{name}` (`parallax calls` lists them)"))
+    }
+}
+
+/// What an earlier call made: its `slot`th resource (the order of [`Desc::makes`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ResRef {
+    /// Index of the making call in the program.
+    pub call: u16,
+    /// Which of the things it makes.
+    pub slot: u8,
+}
+
+/// One argument. Which forms are legal where is said by the description's [`crate::desc::Ty`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Arg {
+    /// A plain word: a number, flags, or a raw (usually bad) address in a pointer's place.
+    Int(u64),
+    /// Something an earlier call made.
+    Res(ResRef),
+    /// Bytes to point at; a path without its NUL.
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// A buffer of so many bytes to be filled by the call (0 where the size is the description's).
+    Out(u32),
+    /// The fields of a struct, or the elements of an array.
+    Group(Vec<Arg>),
+}
+
+/// One call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Call {
+    /// Which one.
+    pub id: CallId,
+    /// Its arguments, one for each written argument of the description.
+    pub args: Vec<Arg>,
+}
+
+/// A program: what the fuzzer mutates, both sides run and a repro file keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Program {
+    /// The calls, in order.
+    pub calls: Vec<Call>,
+}
+
+/// Why a program is not well formed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProgramError {
+    /// More than [`MAX_CALLS`].
+    #[error("{0} calls, more than the {MAX_CALLS} allowed")]
+    TooManyCalls(usize),
+    /// Something is wrong with one argument.
+    #[error("call {call} ({name}), argument {arg}: {what}")]
+    Arg {
+        /// Index of the call.
+        call: usize,
+        /// Its name.
+        name: &'static str,
+        /// The argument's name, or its number.
+        arg: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl Program {
+    /// Checks the form: counts, kinds of arguments, sizes, and that resources are made before they are used.
+    pub fn check(&self) -> Result<(), ProgramError> {
+        if self.calls.len() > MAX_CALLS {
+            return Err(ProgramError::TooManyCalls(self.calls.len()));
+        }
+        for (i, call) in self.calls.iter().enumerate() {
+            call.check(i, self)?;
+        }
+        Ok(())
+    }
+
+    /// The kind of what `r` names, if the call makes such a thing. Follows `dup`-like calls to their source.
+    pub fn kind_of(&self, r: ResRef) -> Option<Kind> {
+        let mut r = r;
+        for _ in 0..=MAX_CALLS {
+            let call = self.calls.get(r.call as usize)?;
+            let made = call.id.desc().makes.get(r.slot as usize)?;
+            match made.kind {
+                Kind::SameAs(arg) => match call.args.get(arg as usize)? {
+                    Arg::Res(next) if next.call < r.call => r = *next,
+                    Arg::Int(n) if *n <= 2 => return Some(Kind::Fd(crate::desc::FD_TTY)),
+                    Arg::Int(3) => return Some(Kind::Fd(crate::desc::FD_PTM)),
+                    _ => return Some(Kind::Fd(crate::desc::FD_FILE)),
+                },
+                kind => return Some(kind),
+            }
+        }
+        None
+    }
+
+    /// Removes call `index`; later references to it become `-1`, to later calls move down.
+    pub fn remove_call(&mut self, index: usize) {
+        self.calls.remove(index);
+        self.rewrite_refs(|r| {
+            if r.call as usize == index {
+                None
+            } else {
+                Some(ResRef { call: r.call - u16::from(r.call as usize > index), ..r })
+            }
+        });
+    }
+
+    /// Rewrites every resource reference; `None` turns one into a missing resource.
+    ///
+    /// A path without its maker becomes the empty path, so that the program stays well formed.
+    pub fn rewrite_refs(&mut self, mut f: impl FnMut(ResRef) -> Option<ResRef>) {
+        for call in &mut self.calls {
+            let desc = call.id.desc();
+            for (k, arg) in call.args.iter_mut().enumerate() {
+                let missing = match desc.written_arg(k).map(|a| a.ty) {
+                    Some(crate::desc::Ty::Path) => Arg::Bytes(b"gone".to_vec()),
+                    _ => Arg::Int(u64::MAX),
+                };
+                arg.rewrite(&mut f, &missing);
+            }
+        }
+    }
+
+    /// Calls `f` with every resource reference of call `index`.
+    pub fn each_ref(&self, index: usize, mut f: impl FnMut(ResRef)) {
+        for arg in &self.calls[index].args {
+            arg.each_ref(&mut f);
+        }
+    }
+
+    /// All needs of its calls together (see `desc::NEED_*`).
+    pub fn needs(&self) -> u32 {
+        self.calls.iter().fold(0, |n, c| n | c.id.desc().needs)
+    }
+}
+
+impl Arg {
+    fn rewrite(&mut self, f: &mut impl FnMut(ResRef) -> Option<ResRef>, missing: &Arg) {
+        match self {
+            Arg::Res(r) => match f(*r) {
+                Some(new) => *r = new,
+                None => *self = missing.clone(),
+            },
+            Arg::Group(parts) => parts.iter_mut().for_each(|p| p.rewrite(f, missing)),
+            _ => {}
+        }
+    }
+    /// Calls `f` with every resource reference inside.
+    pub fn each_ref(&self, f: &mut impl FnMut(ResRef)) {
+        match self {
+            Arg::Res(r) => f(*r),
+            Arg::Group(parts) => parts.iter().for_each(|p| p.each_ref(f)),
+            _ => {}
+        }
+    }
+}

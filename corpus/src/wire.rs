@@ -1,0 +1,169 @@
+// The agent's pipe, byte by byte. This file is compiled twice: into `parallax-corpus` and, by
+// `harness/build.rs`, into the freestanding agent. So: no `std`, no dependencies, Rust 1.85.
+//
+// All integers are little endian. A *request* is
+//   u32 length of what follows, u32 MAGIC_RUN, u32 number of programs, then the programs.
+// A *program* is a `ProgHeader`, `instrs_len` bytes of instructions, `image_len` bytes of arena image.
+// An *instruction* is
+//   u8 op, u8 flags, u8 nargs, u8 nouts, u32 nr, [u8; 8] word kinds, nargs x u64, nouts x (u16 offset, u16 length).
+// A *reply* is u32 length of what follows, u32 MAGIC_REPLY, u32 number of traces, then the traces. A *trace* is
+//   u32 size of what follows, u16 outcomes written, u8 end, u8 signal, i32 detail, i64 start (monotonic ns),
+//   then the outcomes. An *outcome* is
+//   u8 state, u8 flags, u16 out length, u32 zero, i64 ret, [4 x i64 clocks if flags & OUT_CLOCKS], out bytes.
+// Before the first request the agent sends one *hello*: u32 length, u32 MAGIC_HELLO, then HELLO_WORDS x u64
+// (see `hello`), then six NUL-terminated uname strings' worth of text (raw `struct utsname`, 390 bytes).
+
+/// Version of this protocol; part of the hello, so that a stale agent is noticed.
+pub const VERSION: u64 = 1;
+pub const MAGIC_RUN: u32 = 0x5052_4c58;
+pub const MAGIC_REPLY: u32 = 0x5952_4c58;
+pub const MAGIC_HELLO: u32 = 0x4845_4c58;
+
+/// Largest request or reply the agent accepts or makes, in bytes.
+pub const MAX_MESSAGE: usize = 1 << 20;
+/// Bytes of the arena, where a program's buffers lie.
+pub const ARENA_SIZE: usize = 64 << 10;
+/// Arena bytes below this belong to the agent (the signal log).
+pub const ARENA_START: usize = 1024;
+/// Most instructions a program may have.
+pub const MAX_INSTRS: usize = 512;
+/// Bytes reserved for one program's trace.
+pub const TRACE_SIZE: usize = 96 << 10;
+/// Address of the window in which programs map pages; unmapped after each program that needs `NEED_MEM`.
+pub const WINDOW: u64 = 0x1_0000_0000;
+/// Bytes of the window.
+pub const WINDOW_SIZE: u64 = 16 * 4096;
+
+/// The agent's own descriptors: no program may name these numbers.
+pub const FD_IN: i32 = 200;
+pub const FD_OUT: i32 = 201;
+pub const FD_RESERVED_END: i32 = 208;
+
+/// In a tty program: descriptors 0, 1, 2 are the controlling terminal, 3 is its master.
+pub const FD_TTY: u64 = 0;
+pub const FD_PTM: u64 = 3;
+
+/// A program's header, 24 bytes.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub struct ProgHeader {
+    pub flags: u32,
+    pub instrs: u32,
+    pub instrs_len: u32,
+    pub image_len: u32,
+    pub block_us: u32,
+    pub digest_len: u32,
+}
+
+// Program flags: what the program needs of its child.
+/// A forked child with its own memory, instead of `clone(VM|VFORK)`.
+pub const PROG_FORK: u32 = 1;
+/// A controlling terminal of its own (descriptors 0 to 3).
+pub const PROG_TTY: u32 = 2;
+/// Files are left in the working directory: empty it afterwards.
+pub const PROG_FS: u32 = 4;
+/// Pages are mapped in the window: unmap it afterwards.
+pub const PROG_MEM: u32 = 8;
+/// The child stops: the agent must go on running to continue it (no `VFORK`).
+pub const PROG_STOP: u32 = 16;
+
+// Instruction operations.
+pub const OP_SYSCALL: u8 = 0;
+/// `nr` is one of `VDSO_*`.
+pub const OP_VDSO: u8 = 1;
+/// Busy loop of word 0 iterations; returns 0.
+pub const OP_SPIN: u8 = 2;
+/// A child that spins word 0 iterations and exits with word 1 (not waited for); returns its pid.
+pub const OP_SPAWN: u8 = 3;
+/// The dump and restore point: digest memory, stop, be continued, digest again; returns changed pages.
+pub const OP_STOP: u8 = 4;
+/// Store word 0 into the arena at offset word 1, word 2 bytes wide. Makes no outcome.
+pub const OP_STORE: u8 = 5;
+/// Return 0 and copy the outs: a look at the arena (the signal log, say).
+pub const OP_PEEK: u8 = 6;
+/// Write word 1 (a byte) at address word 0 over word 2 bytes, inside the window only.
+pub const OP_POKE: u8 = 7;
+/// Read one byte at address word 0, inside the window only; returns it.
+pub const OP_LOAD: u8 = 8;
+
+// Instruction flags.
+/// Record both clocks (by vdso where there is one) right before and right after.
+pub const INS_CLOCKS: u8 = 1;
+/// May wait without end: arm the block timer.
+pub const INS_BLOCKS: u8 = 2;
+/// A terminal may have work queued after this: flush it (see the agent's `settle`).
+pub const INS_SETTLE: u8 = 4;
+/// A probe: also runs after a blocked call.
+pub const INS_PROBE: u8 = 8;
+/// Settle *before* the call too (it reads a queue's length).
+pub const INS_SETTLE_BEFORE: u8 = 16;
+
+// Word kinds.
+pub const WORD_CONST: u8 = 0;
+/// Arena offset: becomes an address.
+pub const WORD_ARENA: u8 = 1;
+/// Return value of call `value`.
+pub const WORD_RET: u8 = 2;
+/// The 32-bit value at arena offset `value >> 16`, written by call `value & 0xffff`.
+pub const WORD_MEM32: u8 = 3;
+/// The address of the agent's counting signal handler (`value` 0) or restorer (`value` 1).
+pub const WORD_HANDLER: u8 = 4;
+
+// vdso functions (`nr` of OP_VDSO).
+pub const VDSO_CLOCK_GETTIME: u32 = 0;
+pub const VDSO_GETTIMEOFDAY: u32 = 1;
+pub const VDSO_TIME: u32 = 2;
+pub const VDSO_GETCPU: u32 = 3;
+pub const VDSO_CLOCK_GETRES: u32 = 4;
+pub const VDSO_COUNT: usize = 5;
+
+// Outcome states.
+pub const STATE_NOTRUN: u8 = 0;
+pub const STATE_DONE: u8 = 1;
+/// Still waiting when the block budget ran out.
+pub const STATE_BLOCKED: u8 = 2;
+/// A resource it uses was never made.
+pub const STATE_SKIPPED: u8 = 3;
+/// The child died in this call.
+pub const STATE_DIED: u8 = 4;
+/// No vdso function of that name here.
+pub const STATE_ABSENT: u8 = 5;
+
+/// Outcome flag: four clock readings follow (monotonic before/after, realtime before/after; ns).
+pub const OUT_CLOCKS: u8 = 1;
+
+// How a trace ended.
+pub const END_EXITED: u8 = 0;
+pub const END_KILLED: u8 = 1;
+/// The agent could not set the child up; detail is a negative errno, signal the step.
+pub const END_FAILED: u8 = 2;
+
+/// Words of the hello, in this order.
+pub mod hello {
+    pub const VERSION: usize = 0;
+    pub const PID: usize = 1;
+    pub const PPID: usize = 2;
+    pub const UID: usize = 3;
+    pub const EUID: usize = 4;
+    pub const GID: usize = 5;
+    pub const EGID: usize = 6;
+    pub const UMASK: usize = 7;
+    pub const PAGE_SIZE: usize = 8;
+    /// Bit i: vdso function i was found.
+    pub const VDSO: usize = 9;
+    /// f_type of the working directory.
+    pub const CWD_FS: usize = 10;
+    /// Effective capabilities, low and high 32 bits joined.
+    pub const CAPS: usize = 11;
+    pub const SIGMASK: usize = 12;
+    /// 0, or the negative errno of opening a pty pair.
+    pub const PTY: usize = 13;
+    /// Bits: 1 /proc/self is there, 2 /dev/null is there, 4 a seccomp filter was installed by the agent.
+    pub const WORLD: usize = 14;
+    pub const PERSONALITY: usize = 15;
+    /// Then 16 soft and 16 hard limits.
+    pub const RLIMITS: usize = 16;
+    pub const WORDS: usize = 48;
+}
+/// Bytes of the raw `struct utsname` that follow the hello's words.
+pub const UTSNAME: usize = 390;
