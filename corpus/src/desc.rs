@@ -352,11 +352,23 @@ pub struct Desc {
 
 impl Desc {
     /// A system call. Defaults: weight 4, nothing made, nothing needed, Linux 2.6.
-    pub const fn sys(name: &'static str, nr: u32, area: Area, args: &'static [ArgDesc], ret: Meaning) -> Desc {
+    pub const fn sys(
+        name: &'static str,
+        nr: u32,
+        area: Area,
+        args: &'static [ArgDesc],
+        ret: Meaning,
+    ) -> Desc {
         Desc::with(name, Op::Sys(nr), area, args, ret)
     }
     /// A call made in any way.
-    pub const fn with(name: &'static str, op: Op, area: Area, args: &'static [ArgDesc], ret: Meaning) -> Desc {
+    pub const fn with(
+        name: &'static str,
+        op: Op,
+        area: Area,
+        args: &'static [ArgDesc],
+        ret: Meaning,
+    ) -> Desc {
         Desc {
             name,
             op,
@@ -379,6 +391,11 @@ impl Desc {
     /// Says what it needs.
     pub const fn needs(mut self, needs: u32) -> Desc {
         self.needs |= needs;
+        self
+    }
+    /// What its return value means.
+    pub const fn ret(mut self, ret: Meaning) -> Desc {
+        self.ret = ret;
         self
     }
     /// It may wait without end.
@@ -456,4 +473,21 @@ pub const fn in_bytes(max: u16) -> Ty {
 /// Shorthand: a pointer to a struct passed in.
 pub const fn in_struct(fields: &'static [SField], size: u16) -> Ty {
     Ty::Ptr(In::Struct(fields, size), Out::Nothing)
+}
+
+/// Shorthand for tables: a list of arguments, `args!["fd": Ty::Fd(FD_ANY), "count": Ty::Len(1)]`.
+#[macro_export]
+macro_rules! args {
+    ($($name:literal: $ty:expr),* $(,)?) => {{
+        const ARGS: &[$crate::desc::ArgDesc] = &[$($crate::desc::arg($name, $ty)),*];
+        ARGS
+    }};
+}
+/// Shorthand for tables: what a call makes.
+#[macro_export]
+macro_rules! makes {
+    ($($made:expr),* $(,)?) => {{
+        const MAKES: &[$crate::desc::Made] = &[$($made),*];
+        MAKES
+    }};
 }

@@ -1,1 +1,13 @@
-//! stub
+//! Running programs: the agent, the jail, the targets, the pair runner and the oracles.
+//!
+//! What lives elsewhere: the language (`parallax-corpus`), files and repros, searching.
+
+pub mod jail;
+pub mod link;
+pub mod oracles;
+pub mod pair;
+pub mod target;
+pub mod targets;
+
+/// The agent's bytes: a static x86-64 ELF executable, built by `build.rs` from `harness/agent`.
+pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/parallax-agent"));

@@ -1,0 +1,7 @@
+//! Not written yet.
+/// x
+pub struct Code;
+/// x
+pub struct CompileError;
+/// x
+pub fn compile() {}

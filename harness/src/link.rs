@@ -1,0 +1,195 @@
+//! The pipes to an agent: whole messages out, whole messages back, with deadlines.
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{read, write};
+use parallax_corpus::wire;
+use serde::{Deserialize, Serialize};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Why a message did not come or go.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Nothing, or not all of it, in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The other end is gone.
+    #[error("the agent's pipe is closed")]
+    Closed,
+    /// What came is no message of the protocol.
+    #[error("not the agent's protocol: {0}")]
+    Garbage(String),
+    /// Another error of the pipe.
+    #[error("pipe: {0}")]
+    Io(#[from] Errno),
+}
+
+/// The two pipes of one agent.
+#[derive(Debug)]
+pub struct Link {
+    to: OwnedFd,
+    from: OwnedFd,
+}
+
+impl Link {
+    /// Takes the pipe the agent reads from and the one it writes to.
+    pub fn new(to: OwnedFd, from: OwnedFd) -> Link {
+        Link { to, from }
+    }
+
+    /// Sends a whole request, its length already in front.
+    ///
+    /// # Errors
+    /// The agent does not take it in time, or is gone.
+    pub fn send(&mut self, mut bytes: &[u8], patience: Duration) -> Result<(), LinkError> {
+        let deadline = Instant::now() + patience;
+        // A request larger than the pipe blocks until the agent reads on; the deadline covers that by
+        // waiting for room first. PIPE_BUF-sized pieces never block once poll says there is room.
+        while !bytes.is_empty() {
+            wait(&self.to, PollFlags::POLLOUT, deadline, patience)?;
+            let piece = &bytes[..bytes.len().min(4096)];
+            match write(&self.to, piece) {
+                Ok(n) => bytes = &bytes[n..],
+                Err(Errno::EPIPE) => return Err(LinkError::Closed),
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a whole message: what follows its length.
+    ///
+    /// # Errors
+    /// It does not come in time, is too long, or the agent is gone.
+    pub fn receive(&mut self, patience: Duration) -> Result<Vec<u8>, LinkError> {
+        let deadline = Instant::now() + patience;
+        let mut head = [0; 4];
+        self.fill(&mut head, deadline, patience)?;
+        let len = u32::from_le_bytes(head) as usize;
+        if !(8..=wire::MAX_MESSAGE).contains(&len) {
+            return Err(LinkError::Garbage(format!("a message of {len} bytes")));
+        }
+        let mut body = vec![0; len];
+        self.fill(&mut body, deadline, patience)?;
+        Ok(body)
+    }
+
+    fn fill(&mut self, mut buf: &mut [u8], deadline: Instant, patience: Duration) -> Result<(), LinkError> {
+        while !buf.is_empty() {
+            wait(&self.from, PollFlags::POLLIN, deadline, patience)?;
+            match read(&self.from, buf) {
+                Ok(0) => return Err(LinkError::Closed),
+                Ok(n) => buf = &mut buf[n..],
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the agent's hello.
+    ///
+    /// # Errors
+    /// As [`Link::receive`]; or it is another protocol version.
+    pub fn hello(&mut self, patience: Duration) -> Result<Environment, LinkError> {
+        Environment::decode(&self.receive(patience)?)
+    }
+}
+
+fn wait(fd: &OwnedFd, events: PollFlags, deadline: Instant, patience: Duration) -> Result<(), LinkError> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(LinkError::Timeout(patience));
+        }
+        let ms = PollTimeout::try_from(left.as_millis() as u64 + 1).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(fd.as_fd(), events)], ms) {
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(()),
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// The world an agent found itself in, as it reports it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// The words of [`wire::hello`].
+    pub words: Vec<u64>,
+    /// `uname -s -n -r -v -m` as the agent saw them.
+    pub uname: [String; 5],
+}
+
+impl Environment {
+    fn decode(body: &[u8]) -> Result<Environment, LinkError> {
+        let garbage = |what: &str| LinkError::Garbage(what.to_owned());
+        let want = 4 + wire::hello::WORDS * 8 + wire::UTSNAME;
+        if body.len() != want || body[..4] != wire::MAGIC_HELLO.to_le_bytes() {
+            return Err(garbage("no hello"));
+        }
+        let (words, names) = body[4..].split_at(wire::hello::WORDS * 8);
+        let words: Vec<u64> =
+            words.chunks_exact(8).map(|c| u64::from_le_bytes(c.try_into().unwrap_or_default())).collect();
+        if words[wire::hello::VERSION] != wire::VERSION {
+            return Err(garbage("an agent of another version"));
+        }
+        let mut names = names.chunks_exact(65).map(|c| {
+            let end = c.iter().position(|&b| b == 0).unwrap_or(c.len());
+            String::from_utf8_lossy(&c[..end]).into_owned()
+        });
+        let uname = std::array::from_fn(|_| names.next().unwrap_or_default());
+        Ok(Environment { words, uname })
+    }
+
+    /// Whether the vdso function `wire::VDSO_*` is there.
+    pub fn has_vdso(&self, function: u32) -> bool {
+        self.words[wire::hello::VDSO] >> function & 1 != 0
+    }
+
+    /// What differs between two worlds and could explain a divergence, as readable lines.
+    pub fn differences(&self, other: &Environment) -> Vec<String> {
+        use wire::hello as h;
+        let named = [
+            (h::PID, "pid"),
+            (h::PPID, "ppid"),
+            (h::UID, "uid"),
+            (h::EUID, "euid"),
+            (h::GID, "gid"),
+            (h::EGID, "egid"),
+            (h::UMASK, "umask"),
+            (h::PAGE_SIZE, "page size"),
+            (h::VDSO, "vdso functions"),
+            (h::CWD_FS, "file system of the working directory"),
+            (h::CAPS, "capabilities"),
+            (h::SIGMASK, "signal mask"),
+            (h::PTY, "pty pair"),
+            (h::WORLD, "/proc and /dev"),
+            (h::PERSONALITY, "personality"),
+        ];
+        let mut lines = Vec::new();
+        for (word, name) in named {
+            if self.words[word] != other.words[word] {
+                lines
+                    .push(format!("{name}: native {:#x}, target {:#x}", self.words[word], other.words[word]));
+            }
+        }
+        for k in 0..32 {
+            let (a, b) = (self.words[h::RLIMITS + k], other.words[h::RLIMITS + k]);
+            if a != b {
+                lines.push(format!(
+                    "{} limit {}: native {a:#x}, target {b:#x}",
+                    ["soft", "hard"][k / 16],
+                    k % 16
+                ));
+            }
+        }
+        for (k, name) in ["sysname", "nodename", "release", "version", "machine"].iter().enumerate() {
+            if self.uname[k] != other.uname[k] {
+                lines.push(format!("{name}: native {:?}, target {:?}", self.uname[k], other.uname[k]));
+            }
+        }
+        lines
+    }
+}
