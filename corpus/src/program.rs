@@ -166,6 +166,10 @@ impl Program {
             for (k, arg) in call.args.iter_mut().enumerate() {
                 let missing = match desc.written_arg(k).map(|a| a.ty) {
                     Some(crate::desc::Ty::Path) => Arg::Bytes(b"gone".to_vec()),
+                    // Not -1: that is everybody to kill(2).
+                    Some(crate::desc::Ty::Pid) => Arg::Int(crate::desc::NO_PID),
+                    // Not an address outside the window: the memory table's calls would unmap what is there.
+                    Some(crate::desc::Ty::Page) => Arg::Int(crate::wire::WINDOW),
                     _ => Arg::Int(u64::MAX),
                 };
                 arg.rewrite(&mut f, &missing);
