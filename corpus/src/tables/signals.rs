@@ -5,6 +5,7 @@ use super::shapes::*;
 use crate::args;
 use crate::consts::*;
 use crate::desc::*;
+use crate::wire;
 use Meaning::{Address, Exact, Flags, Opaque};
 
 /// The kernel's own `struct sigaction` (arch/x86/include/uapi/asm/signal.h), not libc's. Its restorer is the
@@ -29,6 +30,11 @@ const SIZE: Ty = Ty::Const(8);
 const fn signal(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
     Desc::sys(name, nr, Area::Signals, args, Exact)
 }
+
+/// The agent's signal log (`wire::SIGNAL_LOG`).
+const LOG_OUT: &[OField] =
+    &[of("counts", 0, 256, Exact), of("deliveries", 256, 4, Exact), of("order", 260, 60, Exact)];
+const LOG_SIZE: u16 = wire::SIGNAL_LOG as u16;
 
 /// The table.
 pub const CALLS: &[Desc] = &[
@@ -104,6 +110,9 @@ pub const CALLS: &[Desc] = &[
     .blocks()
     .weight(6),
     signal("sigaltstack$get", 131, args!["ss": ZERO, "old_ss": out(STACK_OUT, 24)]).weight(1),
+    // What the agent's counting handler saw: how often each signal came, how many in all, and in which order.
+    Desc::with("signal_log", Op::Agent(wire::OP_PEEK), Area::Signals, args!["log": out(LOG_OUT, LOG_SIZE)], Exact)
+        .weight(6),
     signal("pause", 34, &[]).blocks().weight(1),
     // To a thread, so that neither 0 nor -1 can mean a group or everybody.
     signal("tkill", 200, args!["tid": Ty::Pid, "sig": Ty::Signal]).needs(NEED_SIG).weight(12),
