@@ -140,8 +140,7 @@ impl Builder {
                 let extra = [0, 0, 0, self.any() >> (any % 64), u64::MAX];
                 Arg::Int(names | self.pick(&extra))
             }
-            Ty::Enum(set) if any % 4 != 0 => Arg::Int(self.pick(set.names).1),
-            Ty::Enum(_) => Arg::Int(self.any()),
+            Ty::Enum(set) => Arg::Int(self.pick(set.names).1),
             Ty::Fd(kinds) => {
                 self.resource_or(Kind::Fd(*kinds), &[0, 3, 63, NO_FD, u64::MAX, -100i64 as u64, 0xffff_ff9c])
             }
