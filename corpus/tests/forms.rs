@@ -3,8 +3,9 @@
 mod common;
 
 use parallax_corpus::compile::{CompileError, Mode, compile};
+use parallax_corpus::desc::In;
 use parallax_corpus::pack::{self, PackError};
-use parallax_corpus::{Arg, Call, CallId, Program, ResRef, text, wire};
+use parallax_corpus::{Arg, Call, CallId, Program, ResRef, Ty, tables, text, wire};
 use proptest::prelude::*;
 
 fn call(name: &str, args: Vec<Arg>) -> Call {
@@ -84,7 +85,7 @@ fn errors_say_where_and_what_to_do() {
     let long = "openat$tty(0)\n".repeat(65);
     for (wrong, message) in [
         ("opena$tty(0)", "line 1, column 1: unknown call `opena$tty`; did you mean `openat$tty`?"),
-        ("\n  openat(0)", "line 2, column 3: unknown call `openat`; did you mean `openat$tty`?"),
+        ("\n  ioctl(0)", "line 2, column 3: unknown call `ioctl`; did you mean `ioctl$tiocgptpeer`?"),
         (
             "frobnicate()",
             "line 1, column 1: unknown call `frobnicate`; `parallax calls` lists the known ones",
@@ -148,6 +149,24 @@ fn errors_say_where_and_what_to_do() {
     let endless = " ".repeat(text::MAX_TEXT + 1);
     assert!(text::parse(&endless).is_err());
     assert_eq!(text::parse(&endless[1..]), Ok(Program::default()));
+}
+
+/// Holds the tables to their order: a value that contains others stands before them, and no value has two names.
+#[test]
+fn every_name_of_every_set_shows_as_itself() {
+    let mut types: Vec<Ty> = Vec::new();
+    for argument in tables::all().iter().flat_map(|d| d.args) {
+        types.push(argument.ty);
+        if let Ty::Ptr(In::Struct(fields, _) | In::Array(fields, _, _), _) = argument.ty {
+            types.extend(fields.iter().map(|f| f.ty));
+        }
+    }
+    for ty in types {
+        let (Ty::Flags(set) | Ty::Enum(set)) = ty else { continue };
+        for (name, value) in set.names {
+            assert_eq!(text::value(&ty, *value), *name);
+        }
+    }
 }
 
 #[test]

@@ -57,11 +57,8 @@ impl Builder {
         let id = CallId::from_index(index).expect("an index of the table");
         let paged = id.desc().written().any(|(_, a)| a.ty == Ty::Page);
         let args = id.desc().written().map(|(_, a)| match a.ty {
-            // Small enough for any page but the last; numbers next to pages may be lengths.
+            // Any length in the lower half of the window: no table has longer ones.
             Ty::Int(_) if paged => Arg::Int(self.any() % (wire::WINDOW_SIZE / 2 + 1)),
-            Ty::Page if paged && self.resource(Kind::Page).is_none() => {
-                Arg::Int(wire::WINDOW + self.any() % (wire::WINDOW_SIZE / 2))
-            }
             ty => self.arg(&ty),
         });
         let args = args.collect();
@@ -147,7 +144,7 @@ impl Builder {
             Ty::Pid => self.resource_or(Kind::Pid, &[0, NO_PID]),
             Ty::Timer => self.resource_or(Kind::Timer, &[0, 7, u64::MAX]),
             Ty::Page => {
-                let page = wire::WINDOW + any % wire::WINDOW_SIZE;
+                let page = wire::WINDOW + any % (wire::WINDOW_SIZE / 2 + 1);
                 self.resource_or(Kind::Page, &[wire::WINDOW, page & !4095, page])
             }
             Ty::Signal => Arg::Int(if any % 80 == 14 { 0 } else { any % 80 }),
