@@ -70,6 +70,11 @@ const UTIMES_IN: &[SField] = &[
 const OWNER_EX_IN: &[SField] = &[sf("type", 0, 4, Ty::Int(&[1, 0, 2, 3])), sf("pid", 4, 4, Ty::Pid)];
 const OWNER_EX_OUT: &[OField] = &[of("type", 0, 4, Exact), of("pid", 4, 4, Pid)];
 
+/// What has an inode of its own. All eventfds, epolls and so on share one in Linux, with a mode nobody promises.
+const NAMED: FdKinds = FD_FILE | FD_DIR | FD_NODE | FD_PIPE | FD_SOCK | FD_TTY | FD_PTM | FD_DEV | FD_MEMFD;
+const ANONYMOUS: FdKinds = FD_EVENT | FD_TIMER | FD_EPOLL | FD_SIGNAL | FD_INOTIFY | FD_PID;
+const STAT_ANY_OUT: &[OField] = &[of("st_mode", 24, 4, Opaque), of("st_size", 48, 8, Opaque)];
+
 /// Flags of openat's variants that surely make a regular file: without O_CREAT it might be a directory.
 const O_CREAT: u64 = 0o100;
 const O_WRONLY: u64 = 1;
@@ -268,7 +273,8 @@ pub const CALLS: &[Desc] = &[
     file("ioctl$fionclex", 16, args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(0x5450)]).weight(1),
     file("flock", 73, args!["fd": Ty::Fd(FD_FILE | FD_DIR | FD_NODE | FD_PIPE), "op": Ty::Flags(&LOCK_OP)])
         .blocks(),
-    file("fstat", 5, args!["fd": Ty::Fd(FD_ANY), "statbuf": out(STAT_OUT, STAT_SIZE)]).weight(8),
+    file("fstat", 5, args!["fd": Ty::Fd(NAMED), "statbuf": out(STAT_OUT, STAT_SIZE)]).weight(8),
+    file("fstat$anon", 5, args!["fd": Ty::Fd(ANONYMOUS), "statbuf": out(STAT_ANY_OUT, STAT_SIZE)]).weight(1),
     file("fstat$dev", 5, args!["fd": Ty::Fd(FD_DEV), "statbuf": out(STAT_DEV_OUT, STAT_SIZE)]).weight(1),
     file(
         "newfstatat",
@@ -286,7 +292,7 @@ pub const CALLS: &[Desc] = &[
     file(
         "newfstatat$fd",
         262,
-        args!["dirfd": Ty::Fd(FD_ANY), "path": Ty::PathConst(""),
+        args!["dirfd": Ty::Fd(NAMED), "path": Ty::PathConst(""),
         "statbuf": out(STAT_OUT, STAT_SIZE), "flags": Ty::Const(0x1000)],
     )
     .since("2.6.39"),
@@ -300,7 +306,7 @@ pub const CALLS: &[Desc] = &[
     file(
         "statx$fd",
         332,
-        args!["dirfd": Ty::Fd(FD_ANY), "path": Ty::PathConst(""), "flags": Ty::Const(0x1000),
+        args!["dirfd": Ty::Fd(NAMED), "path": Ty::PathConst(""), "flags": Ty::Const(0x1000),
         "mask": Ty::Const(0x7ff), "statxbuf": out(STATX_OUT, STATX_SIZE)],
     )
     .weight(2)
