@@ -75,8 +75,8 @@ fn a_syscall_has_one_number_and_a_number_one_name() {
 
 #[test]
 fn nothing_that_could_hurt_the_agent_or_the_machine_is_described() {
-    // brk, shmat and kin, clone, fork, vfork, execve, ptrace, setuid and kin, alarm, pivot_root, chroot, mount,
-    // umount2, reboot, module calls, unshare, setns, execveat, bpf, clone3, sched_setaffinity.
+    // brk, shmat and kin, clone, fork, vfork, execve, ptrace, setuid and kin, alarm, pivot_root, chroot,
+    // mount, umount2, reboot, module calls, unshare, setns, execveat, bpf, clone3, sched_setaffinity.
     let never = [
         12, 29, 30, 31, 37, 56, 57, 58, 59, 101, 105, 106, 113, 114, 116, 117, 119, 122, 123, 155, 161, 165,
         166, 169, 175, 176, 203, 246, 272, 308, 313, 321, 322, 435,
