@@ -41,60 +41,71 @@ pub const CALLS: &[Desc] = &[
     signal(
         "rt_sigaction$set",
         13,
-        args!["signum": Ty::Signal, "act": in_struct(SIGACTION_IN, 32), "oldact": ZERO,
-        "sigsetsize": SIZE],
+        args![
+            "signum": Ty::Signal, "act": in_struct(SIGACTION_IN, 32), "oldact": ZERO, "sigsetsize": SIZE,
+        ],
     )
     .needs(NEED_SIG)
     .weight(10),
     signal(
         "rt_sigaction$swap",
         13,
-        args!["signum": Ty::Signal, "act": in_struct(SIGACTION_IN, 32),
-        "oldact": out(SIGACTION_OUT, 32), "sigsetsize": SIZE],
+        args![
+            "signum": Ty::Signal, "act": in_struct(SIGACTION_IN, 32), "oldact": out(SIGACTION_OUT, 32),
+            "sigsetsize": SIZE,
+        ],
     )
     .needs(NEED_SIG),
     signal(
         "rt_sigaction$get",
         13,
-        args!["signum": Ty::Signal, "act": ZERO, "oldact": out(SIGACTION_OUT, 32),
-        "sigsetsize": SIZE],
+        args![
+            "signum": Ty::Signal, "act": ZERO, "oldact": out(SIGACTION_OUT, 32), "sigsetsize": SIZE,
+        ],
     )
     .weight(6),
     // The size of a signal set must be the kernel's.
     signal(
         "rt_sigaction$size",
         13,
-        args!["signum": Ty::Signal, "act": ZERO, "oldact": ZERO,
-        "sigsetsize": Ty::Int(&[0, 4, 16, 128])],
+        args![
+            "signum": Ty::Signal, "act": ZERO, "oldact": ZERO, "sigsetsize": Ty::Int(&[0, 4, 16, 128]),
+        ],
     )
     .weight(1),
     signal(
         "rt_sigprocmask",
         14,
-        args!["how": Ty::Enum(&SIG_HOW), "set": in_struct(SIGSET_IN, 8),
-        "oldset": out(SIGSET_OUT, 8), "sigsetsize": SIZE],
+        args![
+            "how": Ty::Enum(&SIG_HOW), "set": in_struct(SIGSET_IN, 8), "oldset": out(SIGSET_OUT, 8),
+            "sigsetsize": SIZE,
+        ],
     )
     .needs(NEED_SIG)
     .weight(6),
     signal(
         "rt_sigprocmask$block",
         14,
-        args!["how": ZERO, "set": in_struct(SIGSET_IN, 8), "oldset": ZERO,
-        "sigsetsize": SIZE],
+        args![
+            "how": ZERO, "set": in_struct(SIGSET_IN, 8), "oldset": ZERO, "sigsetsize": SIZE,
+        ],
     )
     .needs(NEED_SIG)
     .weight(8),
     signal(
         "rt_sigprocmask$unblock",
         14,
-        args!["how": Ty::Const(1), "set": in_struct(SIGSET_IN, 8), "oldset": ZERO,
-        "sigsetsize": SIZE],
+        args![
+            "how": Ty::Const(1), "set": in_struct(SIGSET_IN, 8), "oldset": ZERO, "sigsetsize": SIZE,
+        ],
     )
     .needs(NEED_SIG),
     signal(
         "rt_sigprocmask$get",
         14,
-        args!["how": ZERO, "set": ZERO, "oldset": out(SIGSET_OUT, 8), "sigsetsize": SIZE],
+        args![
+            "how": ZERO, "set": ZERO, "oldset": out(SIGSET_OUT, 8), "sigsetsize": SIZE,
+        ],
     ),
     signal("rt_sigpending", 127, args!["set": out(SIGSET_OUT, 8), "sigsetsize": SIZE]).weight(6),
     signal("rt_sigsuspend", 130, args!["mask": in_struct(SIGSET_IN, 8), "sigsetsize": SIZE])
@@ -104,8 +115,10 @@ pub const CALLS: &[Desc] = &[
     signal(
         "rt_sigtimedwait",
         128,
-        args!["set": in_struct(SIGSET_IN, 8), "info": out(SIGINFO_OUT, 128),
-        "timeout": in_struct(SHORT_IN, 16), "sigsetsize": SIZE],
+        args![
+            "set": in_struct(SIGSET_IN, 8), "info": out(SIGINFO_OUT, 128),
+            "timeout": in_struct(SHORT_IN, 16), "sigsetsize": SIZE,
+        ],
     )
     .blocks()
     .weight(6),
@@ -120,7 +133,9 @@ pub const CALLS: &[Desc] = &[
     signal(
         "pidfd_send_signal",
         424,
-        args!["pidfd": Ty::Fd(FD_PID), "sig": Ty::Signal, "info": ZERO, "flags": ZERO],
+        args![
+            "pidfd": Ty::Fd(FD_PID), "sig": Ty::Signal, "info": ZERO, "flags": ZERO,
+        ],
     )
     .needs(NEED_SIG)
     .weight(2)
