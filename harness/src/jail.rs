@@ -213,7 +213,7 @@ pub fn spawn(spec: &JailSpec) -> Result<Jailed, TargetError> {
         | libc::CLONE_NEWNET
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS;
-    let ids = parent::Ids::for_jail();
+    let ids = parent::Ids::for_jail()?;
     parent::start(namespaces, Some(ids), &[], |streams| plan::jail(spec, streams, ids.privileged))
 }
 

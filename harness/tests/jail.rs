@@ -190,13 +190,11 @@ fn without_the_filter_nested_namespaces_still_give_nothing_of_the_hosts() {
 #[test]
 fn layers_that_trace_or_nest_work_without_the_filter() {
     let agent = format!("exec proot {AGENT_PATH} </dev/null");
-    let bwrap = format!(
-        "exec bwrap --bind / / --dev /dev --proc /proc --unshare-all --cap-drop ALL \
-         grep CapEff /proc/self/status"
-    );
+    let bwrap = "exec bwrap --bind / / --dev /dev --proc /proc --unshare-all --cap-drop ALL \
+                 grep CapEff /proc/self/status";
     for (layer, root, script, want) in [
         ("proot", Root::Host, agent.as_str(), ""),
-        ("bwrap", Root::Nest, bwrap.as_str(), "CapEff:\t0000000000000000\n"),
+        ("bwrap", Root::Nest, bwrap, "CapEff:\t0000000000000000\n"),
     ] {
         if !PathBuf::from("/usr/bin").join(layer).exists() {
             eprintln!("skipped: no {layer} here");
