@@ -56,3 +56,12 @@ pub struct Jailed {
 pub fn spawn(_spec: &JailSpec) -> Result<Jailed, TargetError> {
     unimplemented!()
 }
+
+/// Starts a command of the host's own in a process-id and mount namespace of its own: killing it, or the death of
+/// this process, ends everything it started. (interface)
+///
+/// # Errors
+/// [`TargetError::Jail`] with the step that failed.
+pub fn spawn_contained(_argv: &[OsString], _cpu: Option<usize>) -> Result<Jailed, TargetError> {
+    unimplemented!()
+}
