@@ -89,8 +89,8 @@ impl CommandTarget {
         }
         let stays =
             if exe == host::identity(&self.path).map_err(what)? { "stays" } else { "has become another" };
-        // An agent the host knows as a process of its own executes natively, at best traced.
-        let native = host::family(pid).into_iter().find(|&p| host::exe(p).is_ok_and(|e| e == agent));
+        let native =
+            host::family(pid).into_iter().find(|&p| host::native_agent(p).is_ok_and(|l| l.is_some()));
         let how = match native.map(|p| host::status(p, "TracerPid:").unwrap_or(0)) {
             None => {
                 "no process of the host runs the agent, so its instructions are interpreted or in a machine \

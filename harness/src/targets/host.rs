@@ -2,6 +2,7 @@
 //!
 //! Canaries rest on this, since an agent inside a layer that is missing sees nothing unusual.
 
+use crate::jail::AGENT_PATH;
 use crate::target::TargetError;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::{OsStr, OsString};
@@ -138,6 +139,55 @@ pub fn status(pid: i32, field: &str) -> Option<i32> {
     status.lines().find_map(|l| l.strip_prefix(field))?.trim().parse().ok()
 }
 
+/// The line of `/proc/PID/maps` by which that process can execute the agent's code itself, if there is one.
+///
+/// An emulator maps the agent too, but never executable.
+///
+/// # Errors
+/// The process cannot be looked at.
+pub fn native_agent(pid: i32) -> std::io::Result<Option<String>> {
+    let exe = fs::read_link(format!("/proc/{pid}/exe"))?;
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    Ok(executable_agent(&maps, &exe.to_string_lossy()).map(str::to_owned))
+}
+
+/// An executable mapping of the agent's file, or of something that is not the process's own program at the agent's
+/// addresses (a loader may have copied it there).
+fn executable_agent<'a>(maps: &'a str, exe: &str) -> Option<&'a str> {
+    let home = agent_addresses();
+    maps.lines().find(|line| {
+        // proc_pid_maps(5): range, mode, offset, device, inode, file.
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [range, mode, _, _, _, file @ ..] = words.as_slice() else { return false };
+        let overlaps = range.split_once('-').is_some_and(|(start, end)| {
+            let number = |text| u64::from_str_radix(text, 16).unwrap_or(0);
+            number(start) < home.end && number(end) > home.start
+        });
+        let file = file.first().copied();
+        mode.contains('x') && (file == Some(AGENT_PATH) || overlaps && file != Some(exe))
+    })
+}
+
+/// Where the agent, a static executable at fixed addresses, wants its loadable segments (elf(5), `PT_LOAD`).
+fn agent_addresses() -> std::ops::Range<u64> {
+    const PT_LOAD: u64 = 1;
+    let word = |at: usize, width: usize| {
+        let mut bytes = [0; 8];
+        if let Some(field) = crate::AGENT.get(at..at + width) {
+            bytes[..width].copy_from_slice(field);
+        }
+        u64::from_le_bytes(bytes)
+    };
+    // e_phoff, e_phentsize, e_phnum; then p_type, p_vaddr and p_memsz of each program header.
+    let (table, size, count) = (word(32, 8) as usize, word(54, 2) as usize, word(56, 2) as usize);
+    let mut home = u64::MAX..0;
+    for header in (0..count).map(|k| table + k * size).filter(|&h| word(h, 4) == PT_LOAD) {
+        let start = word(header + 16, 8);
+        home = home.start.min(start)..home.end.max(start + word(header + 40, 8));
+    }
+    home
+}
+
 /// At most `most` bytes of text from what a layer printed.
 pub fn text_of(bytes: &[u8], most: usize) -> String {
     let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned();
@@ -209,5 +259,26 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(family[0], own);
         assert!(family.contains(&(child.id() as i32)));
+    }
+
+    #[test]
+    fn the_agent_lies_at_fixed_low_addresses() {
+        let home = agent_addresses();
+        assert!(home.start >= 0x1_0000 && home.end < 0x1_0000_0000 && home.start < home.end, "{home:x?}");
+    }
+
+    #[test]
+    fn code_that_runs_natively_is_noticed_by_file_or_by_address() {
+        let home = agent_addresses().start;
+        let page =
+            |mode: &str, file: &str| format!("{home:x}-{:x} {mode} 00000000 00:01 7 {file}", home + 4096);
+        let other = "7f0000000000-7f0000001000 r-xp 00000000 00:01 8 /usr/bin/qemu-x86_64";
+        let is_native = |maps: &str| executable_agent(maps, "/usr/bin/qemu-x86_64").is_some();
+        assert!(!is_native(&format!("{}\n{other}", page("r--p", "/agent"))));
+        assert!(is_native(&page("r-xp", "/agent")));
+        assert!(is_native(&page("r-xp", "")));
+        assert!(is_native("7f0000000000-7f0000001000 r-xp 00000000 00:01 7 /agent"));
+        // An emulator that is not position-independent may lie where the agent wants to be.
+        assert!(!is_native(&page("r-xp", "/usr/bin/qemu-x86_64")));
     }
 }
