@@ -8,6 +8,8 @@ pub mod host;
 pub mod inmate;
 pub mod qemu_user;
 
+pub mod native;
+
 use crate::target::{Target, TargetError};
 use command::CommandTarget;
 use gvisor::Gvisor;
