@@ -24,6 +24,7 @@ mod setup;
 mod sys;
 
 pub use instance::JailedInstance;
+pub use plan::limits;
 
 use crate::target::TargetError;
 use nix::errno::Errno;
@@ -229,13 +230,4 @@ pub fn spawn_contained(spec: &ContainedSpec) -> Result<Jailed, TargetError> {
     let ids = (!nix::unistd::geteuid().is_root()).then(parent::Ids::own);
     let namespaces = libc::CLONE_NEWPID | libc::CLONE_NEWNS | ids.map_or(0, |_| libc::CLONE_NEWUSER);
     parent::start(namespaces, ids, &spec.fds, |streams| plan::contained(spec, streams, ids.is_some()))
-}
-
-/// Starts a command of the host's own in a process-id and mount namespace of its own: killing it, or the death of
-/// this process, ends everything it started. (interface)
-///
-/// # Errors
-/// [`TargetError::Jail`] with the step that failed.
-pub fn spawn_contained(_argv: &[OsString], _cpu: Option<usize>) -> Result<Jailed, TargetError> {
-    unimplemented!()
 }

@@ -4,8 +4,7 @@
 //! and says so.
 
 use super::host;
-use super::inmate::Inmate;
-use crate::jail::{self, AGENT_PATH, JailSpec, Root};
+use crate::jail::{self, AGENT_PATH, JailSpec, JailedInstance, Root};
 use crate::target::{Instance, Slot, Target, TargetError};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -66,13 +65,13 @@ impl CommandTarget {
         Ok(CommandTarget { template: template.to_owned(), path, args })
     }
 
-    fn launch(&self, slot: &Slot) -> Result<Inmate, TargetError> {
+    fn launch(&self, slot: &Slot) -> Result<JailedInstance, TargetError> {
         let (program, bind) = host::seen_in_jail(&self.path);
         let mut argv = vec![program];
         argv.extend_from_slice(&self.args);
         let spec =
             JailSpec { argv, root: Root::Host, filter: false, notify: Vec::new(), bind, cpu: slot.cpu };
-        Inmate::new(jail::spawn(&spec)?, &self.name())
+        JailedInstance::new(jail::spawn(&spec)?, &self.name())
     }
 
     /// What the host sees of the command after its agent's hello.
@@ -117,9 +116,9 @@ impl Target for CommandTarget {
     }
 
     fn canary(&self) -> Result<String, TargetError> {
-        let mut inmate = self.launch(&Slot::default())?;
-        let (pid, _) = inmate.hello(&self.name(), HELLO_PATIENCE)?;
-        self.prove(pid).map_err(|why| TargetError::Inactive { target: self.name(), why })
+        let mut instance = self.launch(&Slot::default())?;
+        host::hello(&mut instance, &self.name(), HELLO_PATIENCE)?;
+        self.prove(instance.jail().pid).map_err(|why| TargetError::Inactive { target: self.name(), why })
     }
 
     fn patience_ms(&self) -> u64 {

@@ -3,8 +3,7 @@
 //! What a user must know about versions, platforms and traps stands in `docs/targets.md`.
 
 use super::host;
-use super::inmate::{Inmate, LAST_WORDS};
-use crate::jail::{self, AGENT_PATH};
+use crate::jail::{self, AGENT_PATH, ContainedSpec, JailedInstance, MAX_WORDS};
 use crate::link::{Environment, Link};
 use crate::target::{Instance, Slot, Target, TargetError};
 use nix::fcntl::{Flock, FlockArg};
@@ -31,11 +30,25 @@ const STALE: Duration = Duration::from_secs(60);
 
 const FOLDER: &str = "parallax-gvisor-";
 
-/// Limits of the sandbox's first process, as the jail has them on the native side.
-///
-/// gVisor does not inherit the host's limits: what is missing here gets its own defaults.
-const LIMITS: &[(&str, u64)] =
-    &[("RLIMIT_NOFILE", 256), ("RLIMIT_CORE", 0), ("RLIMIT_FSIZE", 16 << 20), ("RLIMIT_STACK", 8 << 20)];
+/// The OCI names of getrlimit(2)'s resources, by number.
+const LIMITS: [&str; 16] = [
+    "RLIMIT_CPU",
+    "RLIMIT_FSIZE",
+    "RLIMIT_DATA",
+    "RLIMIT_STACK",
+    "RLIMIT_CORE",
+    "RLIMIT_RSS",
+    "RLIMIT_NPROC",
+    "RLIMIT_NOFILE",
+    "RLIMIT_MEMLOCK",
+    "RLIMIT_AS",
+    "RLIMIT_LOCKS",
+    "RLIMIT_SIGPENDING",
+    "RLIMIT_MSGQUEUE",
+    "RLIMIT_NICE",
+    "RLIMIT_RTPRIO",
+    "RLIMIT_RTTIME",
+];
 
 /// How the sentry gets hold of a program's system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,12 +164,19 @@ impl Gvisor {
     }
 
     fn launch(&self, slot: &Slot) -> Result<Sandbox, TargetError> {
-        let bundle = Bundle::write().map_err(|e| TargetError::Start {
+        let bundle = Bundle::write(&jail::limits()?).map_err(|e| TargetError::Start {
             target: self.name(),
             why: format!("its bundle cannot be written below {}: {e}", std::env::temp_dir().display()),
         })?;
-        let jailed = jail::spawn_contained(&self.command(bundle.folder.path()), slot.cpu)?;
-        Ok(Sandbox { inmate: Inmate::new(jailed, &self.name())?, bundle })
+        let folder = bundle.folder.path();
+        let jailed = jail::spawn_contained(&ContainedSpec {
+            argv: self.command(folder),
+            cwd: folder.to_owned(),
+            env: ContainedSpec::usual_env(),
+            fds: Vec::new(),
+            cpu: slot.cpu,
+        })?;
+        Ok(Sandbox { instance: JailedInstance::new(jailed, &self.name())?, bundle })
     }
 }
 
@@ -184,13 +204,8 @@ impl Target for Gvisor {
 
     fn canary(&self) -> Result<String, TargetError> {
         let mut sandbox = self.launch(&Slot::default())?;
-        let (pid, seen) = match sandbox.inmate.hello(&self.name(), HELLO_PATIENCE) {
-            Err(TargetError::Start { target, why }) => {
-                let log = host::text_of(&sandbox.panic_log(), LAST_WORDS);
-                return Err(TargetError::Start { target, why: format!("{why}{log}") });
-            }
-            other => other?,
-        };
+        let seen = host::hello(&mut sandbox, &self.name(), HELLO_PATIENCE)?;
+        let pid = sandbox.instance.jail().pid;
         self.prove(pid, &seen).map_err(|why| TargetError::Inactive { target: self.name(), why })
     }
 
@@ -212,7 +227,7 @@ struct Bundle {
 }
 
 impl Bundle {
-    fn write() -> std::io::Result<Bundle> {
+    fn write(limits: &[(u32, u64)]) -> std::io::Result<Bundle> {
         static SWEPT: Once = Once::new();
         SWEPT.call_once(|| sweep(&std::env::temp_dir()));
         let folder = tempfile::Builder::new().prefix(FOLDER).tempdir()?;
@@ -227,7 +242,7 @@ impl Bundle {
         let agent = root.join(AGENT_PATH.trim_start_matches('/'));
         fs::write(&agent, crate::AGENT)?;
         fs::set_permissions(&agent, PermissionsExt::from_mode(0o755))?;
-        fs::write(folder.path().join("config.json"), serde_json::to_vec(&config())?)?;
+        fs::write(folder.path().join("config.json"), serde_json::to_vec(&config(limits))?)?;
         Ok(Bundle { folder, _lock: lock })
     }
 }
@@ -249,10 +264,14 @@ fn sweep(folder: &Path) {
 }
 
 /// The OCI runtime configuration (specification 1.0): the same world as the jail's on the native side.
-fn config() -> Value {
+fn config(limits: &[(u32, u64)]) -> Value {
     let none: [&str; 0] = [];
-    let limits: Vec<Value> =
-        LIMITS.iter().map(|(name, value)| json!({"type": name, "soft": value, "hard": value})).collect();
+    // gVisor does not inherit the host's limits: what is not named here gets its own defaults.
+    let limits: Vec<Value> = limits
+        .iter()
+        .filter_map(|&(resource, value)| Some((LIMITS.get(resource as usize)?, value)))
+        .map(|(name, value)| json!({"type": name, "soft": value, "hard": value}))
+        .collect();
     let namespaces: Vec<Value> =
         ["pid", "network", "ipc", "uts", "mount"].iter().map(|name| json!({"type": name})).collect();
     json!({
@@ -289,7 +308,7 @@ fn mount(destination: &str, kind: &str, options: &[&str]) -> Value {
 
 /// A running sandbox with an agent in it.
 struct Sandbox {
-    inmate: Inmate,
+    instance: JailedInstance,
     // After the jail, which is dropped first: its processes have the bundle's files open.
     bundle: Bundle,
 }
@@ -299,7 +318,7 @@ impl Sandbox {
     fn panic_log(&self) -> Vec<u8> {
         let mut log = Vec::new();
         if let Ok(file) = File::open(self.bundle.folder.path().join("panic")) {
-            let _ = file.take(LAST_WORDS as u64).read_to_end(&mut log);
+            let _ = file.take(MAX_WORDS as u64).read_to_end(&mut log);
         }
         log
     }
@@ -307,17 +326,17 @@ impl Sandbox {
 
 impl Instance for Sandbox {
     fn link(&mut self) -> &mut Link {
-        self.inmate.link()
+        self.instance.link()
     }
 
     fn last_words(&mut self) -> String {
         let mut words = self.panic_log();
-        words.extend_from_slice(self.inmate.last_words().as_bytes());
-        host::text_of(&words, LAST_WORDS)
+        words.extend_from_slice(self.instance.last_words().as_bytes());
+        host::text_of(&words, MAX_WORDS)
     }
 
     fn kill(&mut self) {
-        self.inmate.kill();
+        self.instance.kill();
     }
 }
 
@@ -327,12 +346,16 @@ mod tests {
 
     #[test]
     fn the_sandbox_has_no_capability_and_no_host_file() {
-        let config = config();
+        let config = config(&[(libc::RLIMIT_NOFILE, 256)]);
         let sets = config["process"]["capabilities"].as_object().unwrap();
         assert_eq!(sets.len(), 5);
         assert!(sets.values().all(|set| set.as_array().unwrap().is_empty()));
         assert!(config["mounts"].as_array().unwrap().iter().all(|m| m["type"] != "bind"));
         assert_eq!(config["process"]["cwd"], "/w");
+        assert_eq!(
+            config["process"]["rlimits"],
+            json!([{"type": "RLIMIT_NOFILE", "soft": 256, "hard": 256}])
+        );
     }
 
     #[test]
@@ -357,7 +380,7 @@ mod tests {
 
     #[test]
     fn a_bundle_goes_with_its_owner() {
-        let bundle = Bundle::write().unwrap();
+        let bundle = Bundle::write(&[]).unwrap();
         let path = bundle.folder.path().to_owned();
         assert_eq!(fs::read(path.join("rootfs/agent")).unwrap(), crate::AGENT);
         drop(bundle);

@@ -3,11 +3,12 @@
 //! Canaries rest on this, since an agent inside a layer that is missing sees nothing unusual.
 
 use crate::jail::AGENT_PATH;
-use crate::target::TargetError;
+use crate::link::{Environment, LinkError};
+use crate::target::{Instance, TargetError};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// How long a layer may take to say its version.
 pub const VERSION_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a layer that died may take to end after it has closed its pipes.
+const LAST_BREATH: Duration = Duration::from_millis(100);
 
 /// The executable of that name in `PATH`, or at that path if it has a slash; without symbolic links.
 pub fn which(name: &OsStr) -> Option<PathBuf> {
@@ -180,12 +184,13 @@ fn agent_addresses() -> std::ops::Range<u64> {
     };
     // e_phoff, e_phentsize, e_phnum; then p_type, p_vaddr and p_memsz of each program header.
     let (table, size, count) = (word(32, 8) as usize, word(54, 2) as usize, word(56, 2) as usize);
-    let mut home = u64::MAX..0;
+    let (mut start, mut end) = (u64::MAX, 0);
     for header in (0..count).map(|k| table + k * size).filter(|&h| word(h, 4) == PT_LOAD) {
-        let start = word(header + 16, 8);
-        home = home.start.min(start)..home.end.max(start + word(header + 40, 8));
+        let address = word(header + 16, 8);
+        start = start.min(address);
+        end = end.max(address + word(header + 40, 8));
     }
-    home
+    start..end
 }
 
 /// At most `most` bytes of text from what a layer printed.
@@ -198,18 +203,26 @@ pub fn text_of(bytes: &[u8], most: usize) -> String {
     text
 }
 
-/// Appends what a pipe holds to `words`, without waiting, as long as there are fewer than `most` bytes.
-pub fn drain(pipe: &OwnedFd, words: &mut Vec<u8>, most: usize) {
-    let mut piece = [0; 4096];
-    while words.len() < most {
-        match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) {
-            Ok(1..) => match nix::unistd::read(pipe, &mut piece) {
-                Ok(n @ 1..) => words.extend_from_slice(&piece[..n]),
-                _ => break,
-            },
-            _ => break,
+/// Waits for the hello of a layer just started, and says what the layer printed if it does not come.
+///
+/// # Errors
+/// [`TargetError::Start`].
+pub fn hello(
+    instance: &mut dyn Instance,
+    target: &str,
+    patience: Duration,
+) -> Result<Environment, TargetError> {
+    instance.link().hello(patience).map_err(|e| {
+        // A layer that has closed its pipes may still be about to say why.
+        if matches!(e, LinkError::Closed) {
+            std::thread::sleep(LAST_BREATH);
         }
-    }
+        let words = instance.last_words();
+        TargetError::Start {
+            target: target.to_owned(),
+            why: format!("its agent said no hello: {e}. It printed: {}", words.trim_end()),
+        }
+    })
 }
 
 /// A process's arguments.

@@ -1,18 +1,18 @@
 //! The targets: one file each, chosen by name.
 //!
-//! [`host`] and [`inmate`] are what several of them share.
+//! [`host`] is what several of them share.
 
 pub mod command;
 pub mod gvisor;
 pub mod host;
-pub mod inmate;
-pub mod qemu_user;
-
+// pub mod mutant;
 pub mod native;
+pub mod qemu_user;
 
 use crate::target::{Target, TargetError};
 use command::CommandTarget;
 use gvisor::Gvisor;
+use native::Native;
 use qemu_user::QemuUser;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ const NAMES: &str = "known are native, gvisor, gvisor:systrap, gvisor:ptrace, qe
                      (see `parallax targets`), or any command with --target-cmd";
 
 /// The names `parallax targets` looks at.
-const LISTED: [&str; 4] = ["gvisor:systrap", "gvisor:ptrace", "qemu-user", DEFAULT_MUTANT];
+const LISTED: [&str; 5] = ["native", "gvisor:systrap", "gvisor:ptrace", "qemu-user", DEFAULT_MUTANT];
 
 /// What [`best`] tries, the most telling layer first.
 const PREFERRED: [&str; 3] = ["gvisor", "qemu-user", DEFAULT_MUTANT];
@@ -62,8 +62,10 @@ pub fn choose(choice: &Choice) -> Result<Arc<dyn Target>, TargetError> {
 fn named(name: &str, path: Option<&Path>) -> Result<Arc<dyn Target>, TargetError> {
     let (layer, kind) = name.split_once(':').map_or((name, None), |(layer, kind)| (layer, Some(kind)));
     Ok(match (layer, kind) {
+        ("native", None) => Arc::new(Native),
         ("gvisor", platform) => Arc::new(Gvisor::named(platform, path)?),
         ("qemu-user", None) => Arc::new(QemuUser::new(path)?),
+        // ("mutant", Some(fault)) => Arc::new(Mutant::named(fault)?),
         _ => return Err(TargetError::Unknown { name: name.to_owned(), known: NAMES.to_owned() }),
     })
 }

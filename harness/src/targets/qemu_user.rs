@@ -1,8 +1,7 @@
 //! qemu-user: `qemu-x86_64` translates the agent's instructions and hands on its system calls, inside the jail.
 
 use super::host;
-use super::inmate::Inmate;
-use crate::jail::{self, AGENT_PATH, JailSpec, Root};
+use crate::jail::{self, AGENT_PATH, JailSpec, JailedInstance, Root};
 use crate::target::{Instance, Slot, Target, TargetError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,7 +29,7 @@ impl QemuUser {
         host::program(path, "qemu-x86_64", HINT).map(|path| QemuUser { path })
     }
 
-    fn launch(&self, slot: &Slot) -> Result<Inmate, TargetError> {
+    fn launch(&self, slot: &Slot) -> Result<JailedInstance, TargetError> {
         let (program, bind) = host::seen_in_jail(&self.path);
         let jailed = jail::spawn(&JailSpec {
             argv: vec![program, AGENT_PATH.into()],
@@ -40,7 +39,7 @@ impl QemuUser {
             bind,
             cpu: slot.cpu,
         })?;
-        Inmate::new(jailed, &self.name())
+        JailedInstance::new(jailed, &self.name())
     }
 
     /// The jail's process is qemu, and it executes none of the agent's pages itself.
@@ -76,9 +75,9 @@ impl Target for QemuUser {
     }
 
     fn canary(&self) -> Result<String, TargetError> {
-        let mut inmate = self.launch(&Slot::default())?;
-        let (pid, _) = inmate.hello(&self.name(), HELLO_PATIENCE)?;
-        self.prove(pid).map_err(|why| TargetError::Inactive { target: self.name(), why })
+        let mut instance = self.launch(&Slot::default())?;
+        host::hello(&mut instance, &self.name(), HELLO_PATIENCE)?;
+        self.prove(instance.jail().pid).map_err(|why| TargetError::Inactive { target: self.name(), why })
     }
 
     fn path(&self) -> Option<PathBuf> {
