@@ -24,6 +24,7 @@ mod setup;
 mod sys;
 
 pub use instance::JailedInstance;
+pub use plan::limits;
 
 use crate::target::TargetError;
 use nix::errno::Errno;

@@ -175,7 +175,8 @@ pub(super) fn jail(spec: &JailSpec, streams: Streams, privileged: bool) -> Resul
     if let Some(cpu) = spec.cpu {
         steps.add(format!("pinning to core {cpu}"), pin(cpu)?);
     }
-    steps.add("setting the limits", limits()?);
+    let limits = limits()?.into_iter().map(|(resource, value)| (resource, value, value));
+    steps.add("setting the limits", Op::Limits(limits.collect()));
     steps.add("fixing the addresses", Op::Personality(libc::ADDR_NO_RANDOMIZE));
     let keep = if spec.root == Root::Nest { 1 << CAP_SETFCAP } else { 0 };
     steps.add("dropping the capabilities", Op::DropCapabilities { keep });
@@ -359,11 +360,16 @@ fn pin(cpu: usize) -> Result<Op, TargetError> {
     Ok(Op::Pin(cores))
 }
 
-fn limits() -> Result<Op, TargetError> {
+/// The limits of everything in a jail: resource of getrlimit(2) and value, both soft and hard. In bytes, counts or
+/// seconds. For layers that keep limits of their own.
+///
+/// # Errors
+/// [`TargetError::Jail`] if this process's own limits cannot be read.
+pub fn limits() -> Result<Vec<(u32, u64)>, TargetError> {
     let lowered = LIMITS.into_iter().map(|(resource, want)| {
         let hard = sys::hard_limit(resource)
             .map_err(|e| refused("reading the limits", e.into(), "This should always work"))?;
-        Ok((resource, want.min(hard), want.min(hard)))
+        Ok((resource, want.min(hard)))
     });
-    Ok(Op::Limits(lowered.collect::<Result<_, TargetError>>()?))
+    lowered.collect()
 }
