@@ -11,6 +11,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 /// `AUDIT_ARCH_X86_64`: `EM_X86_64` with the 64-bit and little-endian bits. libc has no name for it.
 const ARCH_X86_64: u32 = 62 | 0x8000_0000 | 0x4000_0000;
 
+/// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`. libc has no name for it.
+const SYNC_WAKE_UP: libc::c_ulong = 1;
+
 /// A program that waits in the kernel for our verdict on one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Notice {
@@ -91,7 +94,13 @@ impl Listener {
         Errno::result(result)?;
         let fits = usize::from(sizes.seccomp_notif) <= size_of::<Roomy<libc::seccomp_notif>>()
             && usize::from(sizes.seccomp_notif_resp) <= size_of::<Roomy<libc::seccomp_notif_resp>>();
-        if fits { Ok(Listener { fd }) } else { Err(Errno::E2BIG) }
+        if !fits {
+            return Err(Errno::E2BIG);
+        }
+        // Tells the scheduler that caller and supervisor take turns (Linux 6.6); only slower without it.
+        // SAFETY: this request takes an integer in the place of the pointer.
+        unsafe { libc::ioctl(fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP) };
+        Ok(Listener { fd })
     }
 
     /// Waits for a call, the end of all its callers, or `stop` to become readable.
