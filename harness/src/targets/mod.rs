@@ -1,6 +1,7 @@
 //! The targets: one file each.
 
 pub mod mutant;
+pub mod native;
 
 use crate::target::{Target, TargetError};
 use std::path::PathBuf;
