@@ -12,7 +12,7 @@ mod call;
 pub mod faults;
 mod notify;
 
-use crate::jail::{AGENT_PATH, JailSpec, Jailed, Root, spawn};
+use crate::jail::{self, AGENT_PATH, JailSpec, JailedInstance, Root};
 use crate::link::Link;
 use crate::target::{Instance, Slot, Target, TargetError};
 use call::{Call, Restored};
@@ -20,7 +20,7 @@ use faults::{Answer, Fault};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::{Pid, pipe2, read};
+use nix::unistd::{Pid, pipe2};
 use notify::{Listener, Notice, Verdict, Wake};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -43,9 +43,6 @@ const HELLO: Duration = Duration::from_secs(5);
 
 /// How long the supervisor may take to end. It waits for nothing then, so this is never used up.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Most bytes of last words.
-const MAX_WORDS: usize = 64 << 10;
 
 /// The native kernel with one fault.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +79,7 @@ impl Mutant {
     pub fn launch(&self, slot: &Slot) -> Result<MutantInstance, TargetError> {
         let mut notify = self.fault.calls.to_vec();
         notify.push(STARTUP_CALL);
-        let mut jailed = spawn(&JailSpec {
+        let mut jailed = jail::spawn(&JailSpec {
             argv: vec![AGENT_PATH.into()],
             root: Root::Bare,
             filter: true,
@@ -91,14 +88,10 @@ impl Mutant {
             cpu: slot.cpu,
         })?;
         let failed = |why: String| TargetError::Start { target: self.name(), why };
-        let (Some(to), Some(from), Some(listener)) =
-            (jailed.stdin.take(), jailed.stdout.take(), jailed.listener.take())
-        else {
-            return Err(failed("the jail gave no pipes or no listener".into()));
-        };
+        let listener = jailed.listener.take().ok_or_else(|| failed("the jail gave no listener".into()))?;
         let interposer = Interposer::start(listener, jailed.pid, self.fault, slot.cpu)
             .map_err(|e| failed(format!("the supervisor cannot be set up: {e}")))?;
-        Ok(MutantInstance { link: Link::new(to, from), words: Vec::new(), jailed: Some(jailed), interposer })
+        Ok(MutantInstance { jailed: JailedInstance::new(jailed, &self.name())?, interposer })
     }
 }
 
@@ -119,8 +112,8 @@ impl Target for Mutant {
 
     fn canary(&self) -> Result<String, TargetError> {
         let mut instance = self.launch(&Slot::default())?;
-        if let Err(error) = instance.link.hello(HELLO) {
-            let why = format!("no hello from the agent: {error}\n{}", instance.last_words());
+        if let Err(error) = instance.link().hello(HELLO) {
+            let why = format!("no hello from the agent: {error}; {}", instance.last_words());
             return Err(TargetError::Start { target: self.name(), why });
         }
         match instance.interposer.seen() {
@@ -136,10 +129,8 @@ impl Target for Mutant {
 /// A jail under interposition, with an agent in it.
 #[derive(Debug)]
 pub struct MutantInstance {
-    link: Link,
-    words: Vec<u8>,
     // Before the interposer: once everything in the jail is dead, its thread ends by itself.
-    jailed: Option<Jailed>,
+    jailed: JailedInstance,
     interposer: Interposer,
 }
 
@@ -148,30 +139,19 @@ impl MutantInstance {
     pub fn interposer(&self) -> &Interposer {
         &self.interposer
     }
-
-    fn listen(&mut self) {
-        let Some(jailed) = &self.jailed else { return };
-        let mut piece = [0; 4096];
-        while let Ok(n @ 1..) = read(&jailed.stderr, &mut piece) {
-            let room = MAX_WORDS - self.words.len();
-            self.words.extend_from_slice(&piece[..n.min(room)]);
-        }
-    }
 }
 
 impl Instance for MutantInstance {
     fn link(&mut self) -> &mut Link {
-        &mut self.link
+        self.jailed.link()
     }
 
     fn last_words(&mut self) -> String {
-        self.listen();
-        String::from_utf8_lossy(&self.words).into_owned()
+        self.jailed.last_words()
     }
 
     fn kill(&mut self) {
-        self.listen();
-        self.jailed = None;
+        self.jailed.kill();
     }
 }
 

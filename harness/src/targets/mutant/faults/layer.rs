@@ -3,11 +3,11 @@
 use super::{Answer, Handled, nr};
 use crate::targets::mutant::call::Call;
 use nix::errno::Errno;
+use parallax_corpus::wire::{ARENA, ARENA_SIZE, ARENA_START};
 
-/// Where the agent maps its arena, whose content it digests at a checkpoint.
-const ARENA: u64 = 0x2000_0000;
-/// Where in the arena the eight bytes lie: among a program's own data.
+/// Where in the arena the eight bytes lie: among a program's own data, which the agent digests at a checkpoint.
 const VICTIM: u64 = 0x2000;
+const _: () = assert!(VICTIM >= ARENA_START as u64 && VICTIM < ARENA_SIZE as u64);
 /// What they are changed by.
 const FLIP: u64 = 0x5a5a_5a5a_5a5a_5a5a;
 
