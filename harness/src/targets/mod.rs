@@ -5,13 +5,14 @@
 pub mod command;
 pub mod gvisor;
 pub mod host;
-// pub mod mutant;
+pub mod mutant;
 pub mod native;
 pub mod qemu_user;
 
 use crate::target::{Target, TargetError};
 use command::CommandTarget;
 use gvisor::Gvisor;
+use mutant::Mutant;
 use native::Native;
 use qemu_user::QemuUser;
 use serde::Serialize;
@@ -65,7 +66,7 @@ fn named(name: &str, path: Option<&Path>) -> Result<Arc<dyn Target>, TargetError
         ("native", None) => Arc::new(Native),
         ("gvisor", platform) => Arc::new(Gvisor::named(platform, path)?),
         ("qemu-user", None) => Arc::new(QemuUser::new(path)?),
-        // ("mutant", Some(fault)) => Arc::new(Mutant::named(fault)?),
+        ("mutant", fault) => Arc::new(Mutant::named(fault.unwrap_or("tty-shared-flags"))?),
         _ => return Err(TargetError::Unknown { name: name.to_owned(), known: NAMES.to_owned() }),
     })
 }
