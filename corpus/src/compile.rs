@@ -1,7 +1,494 @@
-//! Not written yet.
-/// x
-pub struct Code;
-/// x
-pub struct CompileError;
-/// x
-pub fn compile() {}
+//! From a typed program to the flat instruction list the agent runs, with the probes that follow it.
+
+use crate::desc::{self, Desc, From, In, Kind, OField, Op, Out, SField, Ty};
+use crate::program::{Arg, Call, CallId, Program, ProgramError, ResRef};
+use crate::wire::{self, *};
+
+/// Where one stretch of a call's out bytes comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Index of the argument among all of the description's.
+    pub arg: u8,
+    /// Length in bytes.
+    pub len: u16,
+}
+
+/// A compiled program.
+#[derive(Clone, Debug)]
+pub struct Code {
+    /// The program's own calls, then the probes.
+    pub calls: Vec<Call>,
+    /// How many of them are the program's own.
+    pub own: usize,
+    /// For each call, how its outcome's out bytes are put together.
+    pub spans: Vec<Vec<Span>>,
+    /// What goes to the agent: header, instructions, image.
+    pub bytes: Vec<u8>,
+}
+
+/// How to compile.
+#[derive(Clone, Copy, Debug)]
+pub struct Mode {
+    /// A forked child rather than one that shares memory.
+    pub fork: bool,
+    /// How long a call may wait before it counts as blocked, µs.
+    pub block_us: u32,
+    /// Append the probes.
+    pub probes: bool,
+}
+
+/// Why a program cannot be compiled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// It is not well formed.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// Its buffers or outputs do not fit the agent's memory.
+    #[error("the program's buffers need more than the agent's {0} bytes")]
+    TooLarge(usize),
+}
+
+/// Most descriptors that are probed after a program.
+const MAX_PROBED: usize = 10;
+
+/// Compiles a program.
+///
+/// # Errors
+/// It is malformed or too large.
+pub fn compile(program: &Program, mode: Mode) -> Result<Code, CompileError> {
+    program.check()?;
+    let mut calls = program.calls.clone();
+    let own = calls.len();
+    if mode.probes {
+        calls.extend(probes(program));
+    }
+    let mut b = Builder { program, calls: &calls, at: ARENA_START, ..Builder::default_for(program, &calls) };
+    for index in 0..calls.len() {
+        b.call(index, index >= own)?;
+    }
+    let needs = program.needs();
+    let mut flags = 0;
+    for (need, flag) in [
+        (desc::NEED_TTY, PROG_TTY),
+        (desc::NEED_FS, PROG_FS),
+        (desc::NEED_MEM, PROG_MEM),
+        (desc::NEED_STOP, PROG_STOP),
+        (desc::NEED_FORK, PROG_FORK),
+    ] {
+        if needs & need != 0 {
+            flags |= flag;
+        }
+    }
+    if mode.fork {
+        flags |= PROG_FORK;
+    }
+    if sends_stop(program) {
+        flags |= PROG_STOP;
+    }
+    let (count, spans, instrs, image) = (b.count, b.spans, b.instrs, b.image);
+    let outs: usize = spans.iter().flatten().map(|s| s.len as usize).sum();
+    if outs + calls.len() * 48 + 64 > TRACE_SIZE || count > MAX_INSTRS {
+        return Err(CompileError::TooLarge(TRACE_SIZE));
+    }
+    let mut bytes = Vec::with_capacity(20 + instrs.len() + image.len());
+    for word in [flags, count as u32, instrs.len() as u32, image.len() as u32, mode.block_us] {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes.extend_from_slice(&instrs);
+    bytes.extend_from_slice(&image);
+    Ok(Code { calls, own, spans, bytes })
+}
+
+/// Joins compiled programs to one request, its length in front.
+pub fn request(codes: &[&Code]) -> Vec<u8> {
+    let len: usize = 8 + codes.iter().map(|c| c.bytes.len()).sum::<usize>();
+    let mut bytes = Vec::with_capacity(4 + len);
+    for word in [len as u32, wire::MAGIC_RUN, codes.len() as u32] {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    codes.iter().for_each(|c| bytes.extend_from_slice(&c.bytes));
+    bytes
+}
+
+/// Whether the program sends `SIGSTOP`, so that its parent must be there to continue it.
+fn sends_stop(program: &Program) -> bool {
+    const SIGSTOP: u64 = 19;
+    program.calls.iter().any(|c| {
+        c.id.desc().written().zip(&c.args).any(|((_, a), v)| a.ty == Ty::Signal && *v == Arg::Int(SIGSTOP))
+    })
+}
+
+/// The probes of a program: calls of the same language that look at what it left behind.
+fn probes(program: &Program) -> Vec<Call> {
+    let mut calls = Vec::new();
+    let mut probe = |name: &str, args: Vec<Arg>| {
+        if let Some(id) = CallId::named(name) {
+            if id.desc().written().count() == args.len() {
+                calls.push(Call { id, args });
+            }
+        }
+    };
+    let needs = program.needs();
+    let mut fds: Vec<(Arg, u32)> = Vec::new();
+    if needs & desc::NEED_TTY != 0 {
+        fds.push((Arg::Int(FD_TTY), desc::FD_TTY));
+        fds.push((Arg::Int(FD_PTM), desc::FD_PTM));
+    }
+    for (i, call) in program.calls.iter().enumerate() {
+        for slot in 0..call.id.desc().makes.len() {
+            let r = ResRef { call: i as u16, slot: slot as u8 };
+            if let Some(Kind::Fd(kinds)) = program.kind_of(r) {
+                fds.push((Arg::Res(r), kinds));
+            }
+        }
+    }
+    fds.truncate(MAX_PROBED);
+    for (fd, kinds) in fds {
+        let fd = || fd.clone();
+        probe("fcntl$getfl", vec![fd()]);
+        probe("fcntl$getfd", vec![fd()]);
+        if kinds & (desc::FD_TTY | desc::FD_PTM) != 0 {
+            probe("ioctl$tcgets", vec![fd(), Arg::Out(0)]);
+            probe("ioctl$tiocgwinsz", vec![fd(), Arg::Out(0)]);
+            probe("ioctl$fionread", vec![fd(), Arg::Out(0)]);
+        } else if kinds & desc::FD_PIPE != 0 {
+            probe("ioctl$fionread", vec![fd(), Arg::Out(0)]);
+        } else if kinds & desc::FD_FILE != 0 {
+            probe("lseek$cur", vec![fd()]);
+            probe("fstat", vec![fd(), Arg::Out(0)]);
+        }
+    }
+    if needs & desc::NEED_SIG != 0 {
+        probe("rt_sigprocmask$get", vec![Arg::Out(0)]);
+        probe("rt_sigpending", vec![Arg::Out(0)]);
+        probe("signal_log", vec![Arg::Out(0)]);
+    }
+    if needs & desc::NEED_FS != 0 {
+        probe("ls", vec![Arg::Bytes(b"/w".to_vec())]);
+    }
+    calls
+}
+
+struct Builder<'a> {
+    program: &'a Program,
+    calls: &'a [Call],
+    at: usize,
+    image: Vec<u8>,
+    instrs: Vec<u8>,
+    count: usize,
+    spans: Vec<Vec<Span>>,
+    /// Arena offset of every argument's buffer, by call and argument.
+    places: Vec<Vec<u16>>,
+}
+
+#[derive(Clone, Copy)]
+struct Word {
+    kind: u8,
+    value: u64,
+}
+impl Word {
+    const fn new(kind: u8, value: u64) -> Word {
+        Word { kind, value }
+    }
+}
+
+/// Bytes that a call is expected to overwrite, or not to touch, start as this.
+const FILL: u8 = 0xa5;
+/// `SIGALRM` in a signal set: the agent's own.
+const ALARM_BIT: u64 = 1 << 13;
+const SA_RESTORER: u64 = 0x0400_0000;
+
+impl<'a> Builder<'a> {
+    fn default_for(program: &'a Program, calls: &'a [Call]) -> Builder<'a> {
+        Builder {
+            program,
+            calls,
+            at: ARENA_START,
+            image: Vec::new(),
+            instrs: Vec::new(),
+            count: 0,
+            spans: Vec::new(),
+            places: Vec::new(),
+        }
+    }
+
+    /// Reserves arena bytes, filled, at an aligned place; gives the offset.
+    fn reserve(&mut self, len: usize, fill: u8) -> Result<usize, CompileError> {
+        let start = self.at.next_multiple_of(8);
+        let end = start + len;
+        if end > ARENA_SIZE {
+            return Err(CompileError::TooLarge(ARENA_SIZE));
+        }
+        self.image.resize(start - ARENA_START, 0);
+        self.image.resize(end - ARENA_START, fill);
+        self.at = end;
+        Ok(start)
+    }
+    fn place(&mut self, bytes: &[u8]) -> Result<usize, CompileError> {
+        let at = self.reserve(bytes.len(), 0)?;
+        self.image[at - ARENA_START..][..bytes.len()].copy_from_slice(bytes);
+        Ok(at)
+    }
+    fn patch(&mut self, at: usize, value: u64, size: usize) {
+        self.image[at - ARENA_START..][..size].copy_from_slice(&value.to_le_bytes()[..size]);
+    }
+
+    fn instr(&mut self, op: u8, flags: u8, nr: u32, words: &[Word], outs: &[(u16, u16)]) {
+        self.instrs.extend_from_slice(&[op, flags, words.len() as u8, outs.len() as u8]);
+        self.instrs.extend_from_slice(&nr.to_le_bytes());
+        let mut kinds = [0; 8];
+        for (k, w) in kinds.iter_mut().zip(words) {
+            *k = w.kind;
+        }
+        self.instrs.extend_from_slice(&kinds);
+        words.iter().for_each(|w| self.instrs.extend_from_slice(&w.value.to_le_bytes()));
+        for (off, len) in outs {
+            self.instrs.extend_from_slice(&off.to_le_bytes());
+            self.instrs.extend_from_slice(&len.to_le_bytes());
+        }
+        self.count += 1;
+    }
+
+    /// The word of a resource.
+    fn resource(&self, r: ResRef) -> Word {
+        let Some(made) = self.calls[r.call as usize].id.desc().makes.get(r.slot as usize) else {
+            return Word::new(WORD_CONST, u64::MAX);
+        };
+        let place = |arg: u8| self.places[r.call as usize].get(arg as usize).copied().unwrap_or(0) as u64;
+        match made.from {
+            From::Ret => Word::new(WORD_RET, r.call as u64),
+            From::Out(arg, off) => {
+                Word::new(WORD_MEM32, u64::from(r.call) | (place(arg) + u64::from(off)) << 16)
+            }
+            From::PathArg(arg) => match place(arg) {
+                0 => Word::new(WORD_CONST, 0),
+                at => Word::new(WORD_ARENA, at),
+            },
+        }
+    }
+
+    /// The word of a word-typed value.
+    fn word(&self, ty: Ty, value: &Arg) -> Word {
+        match value {
+            Arg::Res(r) => self.resource(*r),
+            Arg::Int(n) => match ty {
+                Ty::Handler if *n == desc::HANDLER => Word::new(WORD_HANDLER, 0),
+                Ty::SigSet => Word::new(WORD_CONST, n & !ALARM_BIT),
+                _ => Word::new(WORD_CONST, *n),
+            },
+            _ => Word::new(WORD_CONST, 0),
+        }
+    }
+
+    /// Fills a struct's fields in at `at`; what is known only when it runs becomes a store instruction.
+    fn fields(&mut self, at: usize, fields: &[SField], values: &[Arg]) {
+        let mut handled = false;
+        for (field, value) in fields.iter().zip(values) {
+            let place = at + field.off as usize;
+            let mut word = self.word(field.ty, value);
+            handled |= word.kind == WORD_HANDLER;
+            if field.name == "sa_flags" && handled {
+                word.value |= SA_RESTORER;
+            }
+            if word.kind == WORD_CONST {
+                self.patch(place, word.value, field.size as usize);
+            } else {
+                self.store(word, place, field.size);
+            }
+            if field.name == "sa_flags" && handled {
+                // struct sigaction of the kernel: handler, flags, restorer, mask
+                self.store(Word::new(WORD_HANDLER, 1), place + 8, 8);
+            }
+        }
+    }
+    fn store(&mut self, word: Word, place: usize, size: u8) {
+        let at = Word::new(WORD_CONST, place as u64);
+        self.instr(OP_STORE, 0, 0, &[word, at, Word::new(WORD_CONST, size.into())], &[]);
+    }
+
+    fn call(&mut self, index: usize, is_probe: bool) -> Result<(), CompileError> {
+        let calls = self.calls;
+        let call = &calls[index];
+        let desc = call.id.desc();
+        self.places.push(vec![0; desc.args.len()]);
+        let mut words = [Word::new(WORD_CONST, 0); 6];
+        let mut lens = [0u64; 6];
+        let mut outs: Vec<(u16, u16)> = Vec::new();
+        let mut spans = Vec::new();
+        let mut values = call.args.iter();
+        for (k, argument) in desc.args.iter().enumerate().take(6) {
+            let value = if argument.ty.is_written() { values.next() } else { None };
+            let (word, len) = self.argument(index, k, argument.ty, value, &mut outs, &mut spans)?;
+            words[k] = word;
+            lens[k] = len;
+        }
+        // Lengths last: their buffer may stand behind them.
+        for (k, argument) in desc.args.iter().enumerate().take(6) {
+            if let Ty::Len(of) = argument.ty {
+                words[k] = Word::new(WORD_CONST, lens.get(of as usize).copied().unwrap_or(0));
+            }
+        }
+        self.emit(desc, is_probe, &words[..desc.args.len().min(6)], &outs);
+        self.spans.push(spans);
+        Ok(())
+    }
+
+    fn emit(&mut self, desc: &Desc, is_probe: bool, words: &[Word], outs: &[(u16, u16)]) {
+        let mut flags = 0;
+        if desc.timed() {
+            flags |= INS_CLOCKS;
+        }
+        if desc.blocks {
+            flags |= INS_BLOCKS;
+        }
+        let tty = self.program.needs() & desc::NEED_TTY != 0;
+        if desc.settle && tty && !is_probe {
+            flags |= INS_SETTLE;
+        }
+        if tty && desc.area == desc::Area::Tty {
+            flags |= INS_SETTLE_BEFORE;
+        }
+        if is_probe {
+            flags |= INS_PROBE;
+        }
+        let (op, nr) = match desc.op {
+            Op::Sys(nr) => (OP_SYSCALL, nr),
+            Op::Vdso(function) => (OP_VDSO, function),
+            Op::Agent(op) => (op, 0),
+        };
+        self.instr(op, flags, nr, words, outs);
+    }
+
+    /// One argument: its word, and the length a `Len` of it has.
+    fn argument(
+        &mut self,
+        index: usize,
+        k: usize,
+        ty: Ty,
+        value: Option<&Arg>,
+        outs: &mut Vec<(u16, u16)>,
+        spans: &mut Vec<Span>,
+    ) -> Result<(Word, u64), CompileError> {
+        let zero = (Word::new(WORD_CONST, 0), 0);
+        let mut out = |at: usize, len: u16| {
+            if len > 0 {
+                outs.push((at as u16, len));
+                spans.push(Span { arg: k as u8, len });
+            }
+        };
+        let (at, len) = match (ty, value) {
+            (Ty::Const(n), _) => return Ok((Word::new(WORD_CONST, n), 0)),
+            (Ty::Len(_), _) => return Ok(zero),
+            (Ty::PathConst(path), _) => (self.path(path.as_bytes())?, path.len()),
+            (Ty::Path, Some(Arg::Bytes(path))) => (self.path(path)?, path.len()),
+            (Ty::Path, Some(Arg::Res(r))) => {
+                let word = self.resource(*r);
+                self.places[index][k] = word.value as u16;
+                return Ok((word, 0));
+            }
+            (Ty::Ptr(_, Out::Dirents(max) | Out::Buf(max) | Out::Opaque(max)), Some(Arg::Out(n))) => {
+                let len = (*n).min(max.into()) as usize;
+                let at = self.reserve(len.max(1), FILL)?;
+                if !matches!(ty, Ty::Ptr(_, Out::Opaque(_))) {
+                    out(at, len as u16);
+                }
+                (at, len)
+            }
+            (Ty::Ptr(_, Out::Fields(_, size)), Some(Arg::Out(_))) => {
+                let at = self.reserve(size as usize, FILL)?;
+                out(at, size);
+                (at, size as usize)
+            }
+            (Ty::Ptr(In::Bytes(_), after), Some(Arg::Bytes(bytes))) => {
+                let at = self.place(bytes)?;
+                if matches!(after, Out::Buf(_)) {
+                    out(at, bytes.len() as u16);
+                }
+                (at, bytes.len())
+            }
+            (Ty::Ptr(In::Struct(fields, size), after), Some(Arg::Group(values))) => {
+                let at = self.reserve(size as usize, 0)?;
+                self.fields(at, fields, values);
+                if matches!(after, Out::Fields(..)) {
+                    out(at, size);
+                }
+                (at, size as usize)
+            }
+            (Ty::Ptr(In::Array(fields, stride, _), after), Some(Arg::Group(elements))) => {
+                let at = self.reserve((stride as usize * elements.len()).max(1), 0)?;
+                for (n, element) in elements.iter().enumerate() {
+                    if let Arg::Group(values) = element {
+                        self.fields(at + n * stride as usize, fields, values);
+                    }
+                }
+                if matches!(after, Out::Array(..)) {
+                    out(at, (stride as usize * elements.len()) as u16);
+                }
+                (at, elements.len())
+            }
+            (Ty::Ptr(In::IovIn | In::IovOut, _), Some(Arg::Group(elements))) => {
+                let at = self.reserve((16 * elements.len()).max(1), 0)?;
+                for (n, element) in elements.iter().enumerate() {
+                    let (base, len) = match element {
+                        Arg::Bytes(bytes) => (self.place(bytes)?, bytes.len()),
+                        Arg::Out(len) => {
+                            let base = self.reserve((*len as usize).max(1), FILL)?;
+                            out(base, *len as u16);
+                            (base, *len as usize)
+                        }
+                        _ => (0, 0),
+                    };
+                    self.patch(at + 16 * n, ARENA + base as u64, 8);
+                    self.patch(at + 16 * n + 8, len as u64, 8);
+                }
+                (at, elements.len())
+            }
+            (ty, Some(value)) => return Ok((self.word(ty, value), 0)),
+            (_, None) => return Ok(zero),
+        };
+        self.places[index][k] = at as u16;
+        Ok((Word::new(WORD_ARENA, at as u64), len as u64))
+    }
+
+    fn path(&mut self, path: &[u8]) -> Result<usize, CompileError> {
+        let mut bytes = path.to_vec();
+        bytes.push(0);
+        self.place(&bytes)
+    }
+}
+
+/// A field of an outcome's out bytes, found by its description.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldAt {
+    /// Where the bytes start in [`crate::Outcome::out`].
+    pub at: usize,
+    /// What it is.
+    pub field: OField,
+    /// Index of the argument among all of the description's.
+    pub arg: u8,
+    /// Element of the array, 0 otherwise.
+    pub element: u16,
+}
+
+/// All described fields of a call's out bytes, in order. Exact buffers and directory listings are not fields:
+/// see [`Code::spans`].
+pub fn fields_of(desc: &Desc, spans: &[Span]) -> Vec<FieldAt> {
+    let mut fields = Vec::new();
+    let mut base = 0;
+    for span in spans {
+        let (list, stride) = match desc.args[span.arg as usize].ty {
+            Ty::Ptr(_, Out::Fields(list, size)) => (list, size),
+            Ty::Ptr(_, Out::Array(list, stride)) => (list, stride),
+            _ => (&[] as &[OField], span.len),
+        };
+        let count = if stride == 0 { 0 } else { span.len / stride };
+        for element in 0..count {
+            for field in list {
+                let at = base + (element * stride + field.off) as usize;
+                fields.push(FieldAt { at, field: *field, arg: span.arg, element });
+            }
+        }
+        base += span.len as usize;
+    }
+    fields
+}

@@ -323,6 +323,9 @@ pub const NEED_SIG: u32 = 16;
 /// Needs vdso functions.
 pub const NEED_VDSO: u32 = 32;
 
+/// Changes what children share with the agent by `CLONE_VM`: needs a real fork.
+pub const NEED_FORK: u32 = 64;
+
 /// The description of one call or variant.
 #[derive(Clone, Copy, Debug)]
 pub struct Desc {

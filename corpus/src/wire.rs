@@ -21,6 +21,8 @@ pub const MAGIC_HELLO: u32 = 0x4845_4c58;
 
 /// Largest request or reply the agent accepts or makes, in bytes.
 pub const MAX_MESSAGE: usize = 1 << 20;
+/// Address of the arena, the same in every agent, so that addresses are the same on both sides.
+pub const ARENA: u64 = 0x2000_0000;
 /// Bytes of the arena, where a program's buffers lie.
 pub const ARENA_SIZE: usize = 64 << 10;
 /// Arena bytes below this belong to the agent (the signal log).
@@ -28,7 +30,10 @@ pub const ARENA_START: usize = 1024;
 /// Most instructions a program may have.
 pub const MAX_INSTRS: usize = 512;
 /// Bytes reserved for one program's trace.
-pub const TRACE_SIZE: usize = 96 << 10;
+pub const TRACE_SIZE: usize = 48 << 10;
+/// Bytes of the signal log: 64 counts of u32, then a u32 number of deliveries and one byte for each of the
+/// first 60, in order.
+pub const SIGNAL_LOG: usize = 64 * 4 + 4 + 60;
 /// Address of the window in which programs map pages; unmapped after each program that needs `NEED_MEM`.
 pub const WINDOW: u64 = 0x1_0000_0000;
 /// Bytes of the window.
@@ -43,7 +48,7 @@ pub const FD_RESERVED_END: i32 = 208;
 pub const FD_TTY: u64 = 0;
 pub const FD_PTM: u64 = 3;
 
-/// A program's header, 24 bytes.
+/// A program's header, 20 bytes.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub struct ProgHeader {
@@ -52,7 +57,6 @@ pub struct ProgHeader {
     pub instrs_len: u32,
     pub image_len: u32,
     pub block_us: u32,
-    pub digest_len: u32,
 }
 
 // Program flags: what the program needs of its child.
@@ -79,7 +83,7 @@ pub const OP_SPAWN: u8 = 3;
 pub const OP_STOP: u8 = 4;
 /// Store word 0 into the arena at offset word 1, word 2 bytes wide. Makes no outcome.
 pub const OP_STORE: u8 = 5;
-/// Return 0 and copy the outs: a look at the arena (the signal log, say).
+/// Copy the signal log to the address in word 0; returns 0.
 pub const OP_PEEK: u8 = 6;
 /// Write word 1 (a byte) at address word 0 over word 2 bytes, inside the window only.
 pub const OP_POKE: u8 = 7;

@@ -1,9 +1,14 @@
 //! A pair: one native agent and one target agent that run the same programs at the same time.
 
-use crate::oracles::Finding;
-use crate::target::{Slot, Target, TargetError};
-use parallax_corpus::{Code, Program, Trace};
+use crate::link::{Environment, LinkError};
+use crate::oracles::{self, Evidence, Finding};
+use crate::target::{Instance, Slot, Target, TargetError};
+use crate::targets::native::Native;
+use parallax_corpus::compile::{Mode, compile, request};
+use parallax_corpus::desc::{self, Op};
+use parallax_corpus::{CallId, Code, End, Program, Trace};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How hard a run is isolated, lowest first: the ladder a finding climbs before it is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +30,19 @@ pub struct RunOptions {
     pub block_us: u32,
 }
 
+impl RunOptions {
+    /// What the search uses.
+    pub const SEARCH: RunOptions = RunOptions { isolation: Isolation::Shared, block_us: 8_000 };
+    /// What confirmation, minimization and replay use: patient, so that a loaded machine changes no verdict.
+    pub const PATIENT: RunOptions = RunOptions { isolation: Isolation::Shared, block_us: 120_000 };
+
+    /// The same on another rung of the ladder.
+    #[must_use]
+    pub fn at(self, isolation: Isolation) -> RunOptions {
+        RunOptions { isolation, ..self }
+    }
+}
+
 /// What both sides made of one program.
 #[derive(Clone, Debug)]
 pub struct PairResult {
@@ -34,12 +52,142 @@ pub struct PairResult {
     pub target: Trace,
     /// The first difference, by all oracles.
     pub finding: Option<Finding>,
+    /// What a layer said before it died, empty otherwise.
+    pub last_words: String,
+}
+
+/// Where a pair's time went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// Compiling programs and joining requests.
+    pub compile: Duration,
+    /// Writing requests.
+    pub send: Duration,
+    /// Waiting for the native reply.
+    pub native: Duration,
+    /// Waiting on for the target's, after the native one has come.
+    pub target: Duration,
+    /// Reading traces and judging them.
+    pub judge: Duration,
+}
+
+/// Programs in one message: from 16 on the transport no longer shows.
+const BATCH: usize = 16;
+/// Largest request sent, bytes; well below what the agent takes.
+const REQUEST_SIZE: usize = 256 << 10;
+
+/// One side of a pair: a target with its running instance.
+struct Side {
+    target: Arc<dyn Target>,
+    slot: Slot,
+    instance: Option<Box<dyn Instance>>,
+    environment: Environment,
+    restarts: u64,
+    used: bool,
+}
+
+impl Side {
+    fn start(target: Arc<dyn Target>, slot: Slot) -> Result<Side, TargetError> {
+        let (instance, environment) = launch(&*target, &slot)?;
+        Ok(Side { target, slot, instance: Some(instance), environment, restarts: 0, used: false })
+    }
+
+    fn instance(&mut self) -> Result<&mut Box<dyn Instance>, TargetError> {
+        if self.instance.is_none() {
+            let (instance, environment) = launch(&*self.target, &self.slot)?;
+            self.environment = environment;
+            self.instance = Some(instance);
+        }
+        self.instance.as_mut().ok_or_else(|| TargetError::Start {
+            target: self.target.name(),
+            why: "it vanished while starting".into(),
+        })
+    }
+
+    /// Ends the instance after trouble; gives what it said last. The next use starts another.
+    fn bury(&mut self) -> String {
+        self.restarts += 1;
+        match self.instance.take() {
+            Some(mut instance) => {
+                instance.kill();
+                instance.last_words()
+            }
+            None => String::new(),
+        }
+    }
+
+    /// A fresh instance, if programs have run in this one.
+    fn refresh(&mut self) {
+        if self.used {
+            if let Some(mut old) = self.instance.take() {
+                old.kill();
+            }
+            self.used = false;
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8], patience: Duration) -> Result<Result<(), LinkError>, TargetError> {
+        self.used = true;
+        Ok(self.instance()?.link().send(bytes, patience))
+    }
+
+    fn receive(&mut self, codes: &[&Code], patience: Duration) -> Result<Vec<Trace>, LinkError> {
+        let Some(instance) = self.instance.as_mut() else { return Err(LinkError::Closed) };
+        let reply = instance.link().receive(patience)?;
+        let calls: Vec<usize> = codes.iter().map(|c| c.calls.len()).collect();
+        Trace::decode_reply(&reply, &calls).map_err(|e| LinkError::Garbage(e.to_string()))
+    }
+
+    /// Runs a batch whose answer did not come, one program at a time, to find the one that did it.
+    fn one_by_one(&mut self, codes: &[&Code], how: RunOptions) -> Result<Vec<(Trace, String)>, TargetError> {
+        codes
+            .iter()
+            .map(|code| {
+                let patience = patience(&*self.target, 1, how) * 2;
+                let answer = match self.send(&request(&[code]), patience)? {
+                    Ok(()) => self.receive(&[code], patience),
+                    Err(e) => Err(e),
+                };
+                Ok(match answer {
+                    Ok(mut traces) => (traces.remove(0), String::new()),
+                    Err(e) => {
+                        let words = self.bury();
+                        (Trace::lost(end_of(&e), code.calls.len()), words)
+                    }
+                })
+            })
+            .collect()
+    }
+}
+
+fn end_of(error: &LinkError) -> End {
+    if matches!(error, LinkError::Timeout(_)) { End::Hung } else { End::Crashed }
+}
+
+/// Starts an instance and reads its hello.
+fn launch(target: &dyn Target, slot: &Slot) -> Result<(Box<dyn Instance>, Environment), TargetError> {
+    let mut instance = target.start(slot)?;
+    match instance.link().hello(Duration::from_secs(20)) {
+        Ok(environment) => Ok((instance, environment)),
+        Err(e) => {
+            instance.kill();
+            let words = instance.last_words();
+            Err(TargetError::Start { target: target.name(), why: format!("{e}; it said: {}", words.trim()) })
+        }
+    }
+}
+
+fn patience(target: &dyn Target, programs: usize, how: RunOptions) -> Duration {
+    let each = u64::from(how.block_us) / 1000 * 2 + 100;
+    Duration::from_millis(target.patience_ms() + each * programs as u64)
 }
 
 /// One native agent and one target agent.
 pub struct Pair {
-    /// Restarts of the target so far.
-    pub restarts: u64,
+    native: Side,
+    target: Side,
+    /// Where the time went so far.
+    pub times: Times,
 }
 
 impl Pair {
@@ -47,26 +195,177 @@ impl Pair {
     ///
     /// # Errors
     /// Either side cannot be had.
-    pub fn start(_target: Arc<dyn Target>, _slot: Slot) -> Result<Pair, TargetError> {
-        unimplemented!()
+    pub fn start(target: Arc<dyn Target>, slot: Slot) -> Result<Pair, TargetError> {
+        let native = Side::start(Arc::new(Native), slot.clone())?;
+        let target = Side::start(target, slot)?;
+        Ok(Pair { native, target, times: Times::default() })
     }
+
+    /// How often the target had to be started again.
+    pub fn restarts(&self) -> u64 {
+        self.target.restarts
+    }
+
+    /// The worlds of both sides: native, target.
+    pub fn environments(&self) -> (&Environment, &Environment) {
+        (&self.native.environment, &self.target.environment)
+    }
+
+    /// Whether both worlds have what a call needs: a vdso function, a pseudo-terminal.
+    pub fn can_run(&self, call: CallId) -> bool {
+        use parallax_corpus::wire::hello;
+        let desc = call.desc();
+        [&self.native.environment, &self.target.environment].iter().all(|world| {
+            let vdso = match desc.op {
+                Op::Vdso(function) => world.has_vdso(function),
+                _ => true,
+            };
+            vdso && (desc.needs & desc::NEED_TTY == 0 || world.words[hello::PTY] == 0)
+        })
+    }
+
     /// Runs a batch on both sides and compares. Never fails for what a *program* or a layer does: a hung or
     /// dead layer is restarted and its program's trace ends in `Hung` or `Crashed`.
     ///
     /// # Errors
     /// A side cannot be restarted.
-    pub fn run(&mut self, _programs: &[Program], _how: RunOptions) -> Result<Vec<PairResult>, TargetError> {
-        unimplemented!()
+    pub fn run(&mut self, programs: &[Program], how: RunOptions) -> Result<Vec<PairResult>, TargetError> {
+        let (codes, slots) = self.compile(programs, how);
+        let mut results: Vec<Option<PairResult>> = vec![None; codes.len()];
+        for range in chunks(&codes, how) {
+            let refs: Vec<&Code> = codes[range.clone()].iter().collect();
+            let pairs = self.run_chunk(&refs, how)?;
+            let clock = Instant::now();
+            for (k, (native, (target, last_words))) in range.zip(pairs) {
+                let finding =
+                    oracles::judge(Evidence { code: &codes[k], native: &native, target: &target });
+                results[k] = Some(PairResult { native, target, finding, last_words });
+            }
+            self.times.judge += clock.elapsed();
+        }
+        Ok(slots
+            .into_iter()
+            .map(|slot| slot.and_then(|k| results[k].take()).unwrap_or_else(PairResult::not_run))
+            .collect())
     }
-    /// Runs a batch on the native side alone (`side` 0) or the target alone (`side` 1).
+
+    /// Runs a batch on the native side alone.
     ///
     /// # Errors
     /// As [`Pair::run`].
-    pub fn run_side(&mut self, _side: usize, _programs: &[Program], _how: RunOptions) -> Result<Vec<Trace>, TargetError> {
-        unimplemented!()
+    pub fn run_native(&mut self, programs: &[Program], how: RunOptions) -> Result<Vec<Trace>, TargetError> {
+        let (codes, slots) = self.compile(programs, how);
+        let refs: Vec<&Code> = codes.iter().collect();
+        let mut traces: Vec<Option<Trace>> = Vec::new();
+        for chunk in refs.chunks(BATCH) {
+            if how.isolation == Isolation::Fresh {
+                self.native.refresh();
+            }
+            traces.extend(self.native.one_by_one(chunk, how)?.into_iter().map(|(t, _)| Some(t)));
+        }
+        Ok(slots
+            .into_iter()
+            .map(|slot| slot.and_then(|k| traces[k].take()).unwrap_or_else(|| PairResult::not_run().native))
+            .collect())
     }
-    /// The compiled form of a program as this pair runs it.
-    pub fn compile(&self, _program: &Program) -> Option<Code> {
-        None
+
+    /// Compiles what can be compiled; for each program the index of its code.
+    fn compile(&mut self, programs: &[Program], how: RunOptions) -> (Vec<Code>, Vec<Option<usize>>) {
+        let clock = Instant::now();
+        let mode = Mode { fork: how.isolation > Isolation::Shared, block_us: how.block_us, probes: true };
+        let mut codes = Vec::with_capacity(programs.len());
+        let slots = programs
+            .iter()
+            .map(|program| {
+                let code = compile(program, mode).ok()?;
+                codes.push(code);
+                Some(codes.len() - 1)
+            })
+            .collect();
+        self.times.compile += clock.elapsed();
+        (codes, slots)
     }
+
+    /// Sends to both, then reads from both.
+    fn run_chunk(
+        &mut self,
+        codes: &[&Code],
+        how: RunOptions,
+    ) -> Result<Vec<(Trace, (Trace, String))>, TargetError> {
+        if how.isolation == Isolation::Fresh {
+            self.native.refresh();
+            self.target.refresh();
+        }
+        let mut clock = Instant::now();
+        let mut lap = |sum: &mut Duration| {
+            let now = Instant::now();
+            *sum += now - clock;
+            clock = now;
+        };
+        let bytes = request(codes);
+        lap(&mut self.times.compile);
+        let for_native = patience(&*self.native.target, codes.len(), how);
+        let for_target = patience(&*self.target.target, codes.len(), how);
+        let sent_native = self.native.send(&bytes, for_native)?;
+        let sent_target = self.target.send(&bytes, for_target)?;
+        lap(&mut self.times.send);
+        let native = sent_native.and_then(|()| self.native.receive(codes, for_native));
+        lap(&mut self.times.native);
+        let target = sent_target.and_then(|()| self.target.receive(codes, for_target));
+        lap(&mut self.times.target);
+        let native = match native {
+            Ok(traces) => traces,
+            Err(_) => {
+                self.native.bury();
+                self.native.one_by_one(codes, how)?.into_iter().map(|(t, _)| t).collect()
+            }
+        };
+        let target = match target {
+            Ok(traces) => traces.into_iter().map(|t| (t, String::new())).collect(),
+            Err(e) => {
+                let words = self.target.bury();
+                if codes.len() == 1 {
+                    vec![(Trace::lost(end_of(&e), codes[0].calls.len()), words)]
+                } else {
+                    self.target.one_by_one(codes, how)?
+                }
+            }
+        };
+        Ok(native.into_iter().zip(target).collect())
+    }
+}
+
+impl PairResult {
+    /// For a program that could not be compiled: nothing was run.
+    fn not_run() -> PairResult {
+        let lost = Trace::lost(End::Failed(0, 0), 0);
+        PairResult { native: lost.clone(), target: lost, finding: None, last_words: String::new() }
+    }
+
+    /// Whether a side could not set the program up at all, or the native side itself was lost.
+    pub fn unusable(&self) -> bool {
+        matches!(self.native.end, End::Failed(..) | End::Hung | End::Crashed)
+            || matches!(self.target.end, End::Failed(..))
+    }
+}
+
+/// Ranges of programs for one message each.
+fn chunks(codes: &[Code], how: RunOptions) -> Vec<std::ops::Range<usize>> {
+    let most = if how.isolation == Isolation::Fresh { 1 } else { BATCH };
+    let mut ranges = Vec::new();
+    let mut start = 0;
+    while start < codes.len() {
+        let mut size = 0;
+        let mut end = start;
+        while end < codes.len() && end - start < most {
+            size += codes[end].bytes.len();
+            if size > REQUEST_SIZE && end > start {
+                break;
+            }
+            end += 1;
+        }
+        ranges.push(start..end);
+        start = end;
+    }
+    ranges
 }

@@ -1,0 +1,425 @@
+//! Runs one program: in a child of its own, instruction by instruction, each outcome written down at once, so
+//! that whatever kills the child loses nothing that came before.
+
+use crate::arch;
+use crate::sys::{exit_group, nr, syscall};
+use crate::vdso::Vdso;
+use crate::wire::*;
+use crate::world;
+use crate::{take, take_u32, Reply, SPAWN_STACK_TOP, TRACE};
+
+/// A program as it lies in the request.
+pub struct Program<'a> {
+    pub header: ProgHeader,
+    pub instrs: &'a [u8],
+    pub image: &'a [u8],
+    pub vdso: &'a Vdso,
+}
+
+/// What lies at the start of the trace buffer, shared between child and agent.
+#[repr(C)]
+struct Shared {
+    written: u32,
+    data_len: u32,
+    failure: i32,
+    spawned: u32,
+    start_ns: i64,
+}
+const DATA: u64 = TRACE + 64;
+
+fn shared() -> *mut Shared {
+    TRACE as *mut Shared
+}
+
+// The agent's part of the arena.
+const LOG_COUNTS: u64 = ARENA;
+const LOG_ORDER: u64 = ARENA + 256;
+const LOG_BYTES: u64 = ARENA + 260;
+const LOG_KEPT: u32 = 60;
+const ALARMS: u64 = ARENA + 1000;
+const SIGALRM: u64 = 14;
+
+/// Lays the program's memory out anew.
+pub fn prepare(program: &Program<'_>) {
+    // SAFETY: arena and trace buffer are mapped, the image fits (checked on arrival), and no child runs.
+    unsafe {
+        core::ptr::write_bytes(ARENA as *mut u8, 0, ARENA_START);
+        core::ptr::copy_nonoverlapping(
+            program.image.as_ptr(),
+            (ARENA as *mut u8).add(ARENA_START),
+            program.image.len(),
+        );
+        shared().write(Shared { written: 0, data_len: 0, failure: 0, spawned: 0, start_ns: 0 });
+    }
+}
+
+/// Whether the last program made children of its own.
+pub fn spawned() -> bool {
+    // SAFETY: the trace buffer is mapped; the child is gone.
+    unsafe { (*shared()).spawned != 0 }
+}
+/// Why the last child could not be set up: a negative errno.
+pub fn failure() -> i32 {
+    // SAFETY: as above.
+    unsafe { (*shared()).failure }
+}
+
+/// Appends the last program's trace to the reply; `end` is its end, signal or step, and detail.
+pub fn append_trace(end: (u8, u8, i32), reply: &mut Reply) {
+    // SAFETY: the child is gone; what it wrote is ours. A layer with broken memory cannot make us read beyond
+    // the trace buffer: lengths are capped.
+    let (mut written, data_len, start_ns) =
+        unsafe { ((*shared()).written, (*shared()).data_len as usize, (*shared()).start_ns) };
+    let data_len = if data_len > TRACE_SIZE - 128 { 0 } else { data_len };
+    let died = end.0 == END_KILLED;
+    let extra = if died { 16 } else { 0 };
+    let size = (16 + data_len + extra) as u32;
+    written += died as u32;
+    let mut head = [0u8; 20];
+    head[..4].copy_from_slice(&size.to_le_bytes());
+    head[4..6].copy_from_slice(&(written as u16).to_le_bytes());
+    head[6] = end.0;
+    head[7] = end.1;
+    head[8..12].copy_from_slice(&end.2.to_le_bytes());
+    head[12..20].copy_from_slice(&start_ns.to_le_bytes());
+    reply.put(head.as_ptr(), 20);
+    reply.put(DATA as *const u8, data_len);
+    if died {
+        let mut outcome = [0u8; 16];
+        outcome[0] = STATE_DIED;
+        reply.put(outcome.as_ptr(), 16);
+    }
+}
+
+/// The child: sets itself up and runs the program.
+pub extern "C" fn main(program: u64) -> ! {
+    // SAFETY: the agent waits for us and keeps the program where it is (or we have a copy of its memory).
+    let program = unsafe { &*(program as *const Program<'_>) };
+    syscall(nr::SETSID, [0; 6]);
+    if program.header.flags & PROG_TTY != 0 {
+        let (step, error) = world::open_terminal();
+        if error < 0 {
+            // SAFETY: the trace buffer is mapped and ours while the agent waits.
+            unsafe { (*shared()).failure = error as i32 };
+            exit_group(step);
+        }
+    }
+    let mut run = Run {
+        program,
+        at: 0,
+        call: 0,
+        skip: false,
+        blocked: false,
+        states: [STATE_NOTRUN; MAX_INSTRS],
+        rets: [0; MAX_INSTRS],
+    };
+    // SAFETY: as above.
+    unsafe { (*shared()).start_ns = run.now(1) };
+    for _ in 0..program.header.instrs {
+        run.step();
+    }
+    exit_group(0)
+}
+
+struct Run<'a> {
+    program: &'a Program<'a>,
+    at: usize,
+    /// Index of the next call (stores are none).
+    call: usize,
+    /// A store before this call had nothing to store.
+    skip: bool,
+    blocked: bool,
+    states: [u8; MAX_INSTRS],
+    rets: [i64; MAX_INSTRS],
+}
+
+impl Run<'_> {
+    fn step(&mut self) {
+        let instrs = self.program.instrs;
+        let head = take(instrs, &mut self.at, 4);
+        let (op, flags, words, outs) = (head[0], head[1], head[2] as usize, head[3] as usize);
+        let number = take_u32(instrs, &mut self.at);
+        let kinds = take(instrs, &mut self.at, 8);
+        let mut args = [0u64; 6];
+        let mut made = true;
+        for k in 0..words.min(6) {
+            let word = take(instrs, &mut self.at, 8);
+            let mut bytes = [0u8; 8];
+            bytes.copy_from_slice(word);
+            match self.resolve(kinds[k], u64::from_le_bytes(bytes)) {
+                Some(value) => args[k] = value,
+                None => made = false,
+            }
+        }
+        let outs = take(instrs, &mut self.at, outs * 4);
+        if op == OP_STORE {
+            if made {
+                store(args[0], args[1], args[2]);
+            } else {
+                self.skip = true;
+            }
+            return;
+        }
+        let skip = !made || self.skip;
+        self.skip = false;
+        if self.blocked && flags & INS_PROBE == 0 {
+            return self.outcome(STATE_NOTRUN, 0, None, &[]);
+        }
+        if skip {
+            return self.outcome(STATE_SKIPPED, 0, None, &[]);
+        }
+        self.perform(op, flags, number, args, outs);
+    }
+
+    fn resolve(&self, kind: u8, value: u64) -> Option<u64> {
+        Some(match kind {
+            WORD_ARENA => ARENA + value,
+            WORD_RET => self.result(value as usize)? as u64,
+            WORD_MEM32 => {
+                self.result(value as usize & 0xffff)?;
+                let at = (value >> 16).min(ARENA_SIZE as u64 - 4);
+                // SAFETY: inside the arena.
+                unsafe { ((ARENA + at) as *const i32).read_unaligned() as i64 as u64 }
+            }
+            WORD_HANDLER if value == 0 => on_signal as *const () as u64,
+            WORD_HANDLER => arch::restorer(),
+            _ => value,
+        })
+    }
+    /// What an earlier call returned, if it made something.
+    fn result(&self, call: usize) -> Option<i64> {
+        let made = call < self.call && self.states[call] == STATE_DONE && !is_error(self.rets[call]);
+        made.then(|| self.rets[call])
+    }
+
+    fn perform(&mut self, op: u8, flags: u8, number: u32, args: [u64; 6], outs: &[u8]) {
+        if flags & INS_SETTLE_BEFORE != 0 {
+            world::settle();
+        }
+        let before = if flags & INS_CLOCKS != 0 { Some((self.now(1), self.now(0))) } else { None };
+        let blocks = flags & INS_BLOCKS != 0;
+        if blocks {
+            set_alarm(self.program.header.block_us as u64);
+        }
+        let mut state = STATE_DONE;
+        let ret = match op {
+            OP_SYSCALL => syscall(number as u64, args),
+            OP_VDSO => match self.program.vdso.call(number as usize, args) {
+                Some(ret) => ret,
+                None => {
+                    state = STATE_ABSENT;
+                    0
+                }
+            },
+            OP_SPIN => {
+                arch::spin(args[0]);
+                0
+            }
+            OP_SPAWN => spawn(args[0], args[1]),
+            OP_STOP => stop(),
+            OP_PEEK => {
+                // SAFETY: the destination is the program's own out buffer.
+                unsafe {
+                    core::ptr::copy_nonoverlapping(ARENA as *const u8, args[0] as *mut u8, SIGNAL_LOG);
+                }
+                0
+            }
+            OP_POKE => touch(args[0], args[2], Some(args[1] as u8)),
+            OP_LOAD => touch(args[0], 1, None),
+            _ => -38,
+        };
+        if blocks {
+            set_alarm(0);
+            if ret == -4 && alarms() > 0 {
+                state = STATE_BLOCKED;
+                self.blocked = true;
+            }
+        }
+        let clocks = before.map(|(mono, real)| [mono, self.now(1), real, self.now(0)]);
+        if flags & INS_SETTLE != 0 {
+            world::settle();
+        }
+        self.outcome(state, ret, clocks, if state == STATE_DONE && !is_error(ret) { outs } else { &[] });
+    }
+
+    /// Writes an outcome down.
+    fn outcome(&mut self, state: u8, ret: i64, clocks: Option<[i64; 4]>, outs: &[u8]) {
+        // SAFETY: the trace buffer is shared memory of this child and the waiting agent. Lengths: the host sums
+        // them up before it sends a program (`compile`), and `room` stops what would not fit all the same.
+        unsafe {
+            let s = &mut *shared();
+            let mut len = 0usize;
+            let out_len: usize = outs.chunks_exact(4).map(|o| u16::from_le_bytes([o[2], o[3]]) as usize).sum();
+            let at = DATA + s.data_len as u64;
+            if s.data_len as usize + 48 + out_len > TRACE_SIZE - 128 {
+                exit_group(77);
+            }
+            let base = at as *mut u8;
+            base.write(state);
+            base.add(1).write(if clocks.is_some() { OUT_CLOCKS } else { 0 });
+            (base.add(2) as *mut u16).write_unaligned(out_len as u16);
+            (base.add(4) as *mut u32).write_unaligned(0);
+            (base.add(8) as *mut i64).write_unaligned(ret);
+            len += 16;
+            for clock in clocks.iter().flatten() {
+                (base.add(len) as *mut i64).write_unaligned(*clock);
+                len += 8;
+            }
+            for o in outs.chunks_exact(4) {
+                let (off, n) = (u16::from_le_bytes([o[0], o[1]]) as u64, u16::from_le_bytes([o[2], o[3]]) as usize);
+                if off as usize + n <= ARENA_SIZE {
+                    core::ptr::copy_nonoverlapping((ARENA + off) as *const u8, base.add(len), n);
+                }
+                len += n;
+            }
+            s.data_len += len as u32;
+            s.written += 1;
+        }
+        if self.call < MAX_INSTRS {
+            self.states[self.call] = state;
+            self.rets[self.call] = ret;
+        }
+        self.call += 1;
+    }
+
+    /// A clock's reading in nanoseconds: by vdso where there is one, so that a layer's cost stays low.
+    fn now(&self, clock: u64) -> i64 {
+        let mut time = [0i64; 2];
+        let at = time.as_mut_ptr() as u64;
+        let args = [clock, at, 0, 0, 0, 0];
+        if self.program.vdso.call(VDSO_CLOCK_GETTIME as usize, args).is_none() {
+            syscall(nr::CLOCK_GETTIME, args);
+        }
+        time[0] * 1_000_000_000 + time[1]
+    }
+}
+
+fn is_error(ret: i64) -> bool {
+    (-4095..0).contains(&ret)
+}
+
+fn store(value: u64, at: u64, size: u64) {
+    if at + size > ARENA_SIZE as u64 {
+        return;
+    }
+    let place = (ARENA + at) as *mut u8;
+    // SAFETY: inside the arena, just checked.
+    unsafe {
+        match size {
+            1 => place.write(value as u8),
+            2 => (place as *mut u16).write_unaligned(value as u16),
+            4 => (place as *mut u32).write_unaligned(value as u32),
+            _ => (place as *mut u64).write_unaligned(value),
+        }
+    }
+}
+
+/// Arms the block timer, again and again every `us` (a single shot could come before the call has begun to
+/// wait); 0 disarms it.
+fn set_alarm(us: u64) {
+    if us > 0 {
+        // SAFETY: the agent's part of the arena.
+        unsafe { (ALARMS as *mut u32).write_volatile(0) };
+    }
+    let value = [us / 1_000_000, us % 1_000_000, us / 1_000_000, us % 1_000_000];
+    syscall(nr::SETITIMER, [0, value.as_ptr() as u64, 0, 0, 0, 0]);
+}
+fn alarms() -> u32 {
+    // SAFETY: the agent's part of the arena.
+    unsafe { (ALARMS as *const u32).read_volatile() }
+}
+
+/// The signal handler: counts. For `SIGALRM` the agent's own count; for a real fault it steps aside.
+pub extern "C" fn on_signal(signal: i32, info: *const i32, _: u64) {
+    let n = signal as u64 & 63;
+    // SAFETY: the agent's part of the arena; `info` is the kernel's siginfo (SA_SIGINFO or not, x86-64 passes it).
+    unsafe {
+        if n == SIGALRM {
+            (ALARMS as *mut u32).write_volatile((ALARMS as *const u32).read_volatile() + 1);
+            return;
+        }
+        let count = (LOG_COUNTS + n * 4) as *mut u32;
+        count.write_volatile(count.read_volatile() + 1);
+        let order = LOG_ORDER as *mut u32;
+        let k = order.read_volatile();
+        if k < LOG_KEPT {
+            ((LOG_BYTES + k as u64) as *mut u8).write_volatile(n as u8);
+        }
+        order.write_volatile(k + 1);
+        // A fault of the program's own (SIGILL, SIGBUS, SIGFPE, SIGSEGV with si_code > 0) would come again for
+        // ever: take the default action instead.
+        if matches!(n, 4 | 7 | 8 | 11) && info.add(2).read() > 0 {
+            let default = [0u64; 4];
+            syscall(nr::RT_SIGACTION, [n, default.as_ptr() as u64, 0, 8, 0, 0]);
+        }
+    }
+}
+
+/// Installs the handler for the block timer; children inherit it.
+pub fn install_alarm() {
+    const SA_RESTORER: u64 = 0x0400_0000;
+    let handler = on_signal as *const () as u64;
+    let action = [handler, SA_RESTORER, arch::restorer(), 0];
+    syscall(nr::RT_SIGACTION, [SIGALRM, action.as_ptr() as u64, 0, 8, 0, 0]);
+}
+
+/// A child of the program's: spins, then exits; we wait in `vfork` until it has, so that it can be waited for.
+fn spawn(iterations: u64, code: u64) -> i64 {
+    // SAFETY: the trace buffer is ours.
+    unsafe { (*shared()).spawned = 1 };
+    let job = [iterations, code];
+    // CLONE_VM | CLONE_VFORK | SIGCHLD
+    arch::clone_call(0x100 | 0x4000 | 17, SPAWN_STACK_TOP, spawned_main, job.as_ptr() as u64)
+}
+extern "C" fn spawned_main(job: u64) -> ! {
+    // SAFETY: the parent waits in vfork and keeps the words (or we have a copy).
+    let [iterations, code] = unsafe { *(job as *const [u64; 2]) };
+    arch::spin(iterations);
+    exit_group(code)
+}
+
+const PAGE: usize = 4096;
+
+/// The dump and restore point: digests the arena page by page, stops, is continued, digests again. Returns the
+/// number of pages that changed, which must be none.
+fn stop() -> i64 {
+    let mut before = [0u64; ARENA_SIZE / PAGE];
+    for (page, digest) in before.iter_mut().enumerate() {
+        *digest = digest_page(page);
+    }
+    let pid = syscall(nr::GETPID, [0; 6]) as u64;
+    const SIGSTOP: u64 = 19;
+    syscall(nr::KILL, [pid, SIGSTOP, 0, 0, 0, 0]);
+    before.iter().enumerate().filter(|(page, digest)| digest_page(*page) != **digest).count() as i64
+}
+fn digest_page(page: usize) -> u64 {
+    // The first page holds the signal log, which a SIGCONT handler may rightly change.
+    let skip = if page == 0 { ARENA_START / 8 } else { 0 };
+    let mut digest = 0xcbf2_9ce4_8422_2325u64;
+    for k in skip..PAGE / 8 {
+        // SAFETY: inside the arena. Volatile: somebody else may have written it.
+        let word = unsafe { ((ARENA as usize + page * PAGE + k * 8) as *const u64).read_volatile() };
+        digest = (digest ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
+    }
+    digest
+}
+
+/// Writes or reads bytes inside the window only; the program's own faults are its outcome.
+fn touch(at: u64, len: u64, byte: Option<u8>) -> i64 {
+    let inside = at >= WINDOW && at.saturating_add(len) <= WINDOW + WINDOW_SIZE;
+    if !inside {
+        return -14;
+    }
+    let mut last = 0;
+    for k in 0..len.max(1) {
+        let place = (at + k) as *mut u8;
+        // SAFETY: inside the window, where nothing but the program's own pages can be.
+        unsafe {
+            match byte {
+                Some(byte) => place.write_volatile(byte),
+                None => last = place.read_volatile() as i64,
+            }
+        }
+    }
+    last
+}

@@ -1,0 +1,274 @@
+//! The world a program finds: descriptors, limits, directory, terminal; and the report of it.
+
+use crate::child;
+use crate::sys::*;
+use crate::vdso::Vdso;
+use crate::wire::*;
+
+/// Reads the initial stack (argument count, arguments, environment, auxiliary vector): whether `--filter` was
+/// asked for, and the vdso.
+///
+/// # Safety
+/// `stack` is the initial stack pointer (System V ABI, "Process Initialization").
+pub unsafe fn initial_stack(stack: *const u64) -> (bool, Vdso) {
+    // SAFETY: the caller's promise; both vectors end in zero words.
+    unsafe {
+        let argc = *stack as usize;
+        let mut filter = false;
+        for k in 1..argc {
+            let arg = *stack.add(1 + k) as *const u8;
+            filter |= b"--filter\0".iter().enumerate().all(|(i, b)| *arg.add(i) == *b);
+        }
+        let mut at = stack.add(argc + 2);
+        while *at != 0 {
+            at = at.add(1);
+        }
+        at = at.add(1);
+        let mut vdso = Vdso::NONE;
+        const AT_SYSINFO_EHDR: u64 = 33;
+        while *at != 0 {
+            if *at == AT_SYSINFO_EHDR && *at.add(1) != 0 {
+                vdso = Vdso::at(*at.add(1));
+            }
+            at = at.add(2);
+        }
+        (filter, vdso)
+    }
+}
+
+/// Limits every program starts with, by RLIMIT number; those not named stay as they are.
+const LIMITS: [(u64, u64); 5] = [(1, 16 << 20), (3, 8 << 20), (4, 0), (7, 256), (8, 64 << 10)];
+
+/// Takes the agent's pipes away from 0 and 1, closes everything else, and sets what children inherit.
+pub fn settle_in() {
+    syscall(nr::DUP3, [0, FD_IN as u64, O_CLOEXEC, 0, 0, 0]);
+    syscall(nr::DUP3, [1, FD_OUT as u64, O_CLOEXEC, 0, 0, 0]);
+    let null = open(b"/dev/null\0", O_RDWR);
+    for fd in 0..3 {
+        if null >= 0 && null != fd {
+            syscall(nr::DUP2, [null as u64, fd as u64, 0, 0, 0, 0]);
+        }
+    }
+    for fd in 3..FD_IN as i64 {
+        close(fd);
+    }
+    for (limit, value) in LIMITS {
+        let pair = [value, value];
+        syscall(nr::PRLIMIT64, [0, limit, pair.as_ptr() as u64, 0, 0, 0]);
+    }
+    syscall(nr::UMASK, [0o22, 0, 0, 0, 0, 0]);
+    let none = 0u64;
+    syscall(nr::RT_SIGPROCMASK, [2, &none as *const u64 as u64, 0, 8, 0, 0]);
+    syscall(nr::MKDIRAT, [AT_FDCWD, b"/w\0".as_ptr() as u64, 0o777, 0, 0, 0]);
+    syscall(nr::CHDIR, [b"/w\0".as_ptr() as u64, 0, 0, 0, 0, 0]);
+    child::install_alarm();
+}
+
+/// Bounds the programs where the layer around us is not bounded: no namespaces, mounts, tracing and the like.
+pub fn install_filter() -> bool {
+    crate::deny::install()
+}
+
+/// Reports the world as it is.
+pub fn hello(vdso: &Vdso, filtered: bool) {
+    let mut message = [0u8; 8 + hello::WORDS * 8 + UTSNAME];
+    let mut words = [0u64; hello::WORDS];
+    words[hello::VERSION] = VERSION;
+    for (word, number) in [
+        (hello::PID, nr::GETPID),
+        (hello::PPID, nr::GETPPID),
+        (hello::UID, nr::GETUID),
+        (hello::EUID, nr::GETEUID),
+        (hello::GID, nr::GETGID),
+        (hello::EGID, nr::GETEGID),
+    ] {
+        words[word] = syscall(number, [0; 6]) as u64;
+    }
+    words[hello::UMASK] = syscall(nr::UMASK, [0o22, 0, 0, 0, 0, 0]) as u64;
+    words[hello::PAGE_SIZE] = 4096;
+    for (k, function) in vdso.functions.iter().enumerate() {
+        words[hello::VDSO] |= ((*function != 0) as u64) << k;
+    }
+    let mut statfs = [0u64; 32];
+    syscall(nr::STATFS, [b".\0".as_ptr() as u64, statfs.as_mut_ptr() as u64, 0, 0, 0, 0]);
+    words[hello::CWD_FS] = statfs[0];
+    let capability_header = [0x2008_0522u32, 0];
+    let mut capabilities = [0u32; 6];
+    syscall(nr::CAPGET, [capability_header.as_ptr() as u64, capabilities.as_mut_ptr() as u64, 0, 0, 0, 0]);
+    words[hello::CAPS] = capabilities[0] as u64 | (capabilities[3] as u64) << 32;
+    let mut mask = 0u64;
+    syscall(nr::RT_SIGPROCMASK, [0, 0, &mut mask as *mut u64 as u64, 8, 0, 0]);
+    words[hello::SIGMASK] = mask;
+    words[hello::PTY] = probe_pty() as u64;
+    words[hello::WORLD] = exists(b"/proc/self/fd\0") | exists(b"/dev/null\0") << 1 | (filtered as u64) << 2;
+    words[hello::PERSONALITY] = syscall(nr::PERSONALITY, [0xffff_ffff, 0, 0, 0, 0, 0]) as u64;
+    for limit in 0..16 {
+        let mut pair = [0u64; 2];
+        syscall(nr::PRLIMIT64, [0, limit, 0, pair.as_mut_ptr() as u64, 0, 0]);
+        words[hello::RLIMITS + limit as usize] = pair[0];
+        words[hello::RLIMITS + 16 + limit as usize] = pair[1];
+    }
+    let len = message.len();
+    message[..4].copy_from_slice(&(len as u32 - 4).to_le_bytes());
+    message[4..8].copy_from_slice(&MAGIC_HELLO.to_le_bytes());
+    for (k, word) in words.iter().enumerate() {
+        message[8 + k * 8..][..8].copy_from_slice(&word.to_le_bytes());
+    }
+    let names = &mut message[8 + hello::WORDS * 8..];
+    syscall(nr::UNAME, [names.as_mut_ptr() as u64, 0, 0, 0, 0, 0]);
+    if !write_all(FD_OUT, message.as_ptr(), len) {
+        exit_group(78);
+    }
+}
+
+fn exists(path: &[u8]) -> u64 {
+    (syscall(nr::FACCESSAT, [AT_FDCWD, path.as_ptr() as u64, 0, 0, 0, 0]) == 0) as u64
+}
+
+fn probe_pty() -> i64 {
+    let master = open(b"/dev/ptmx\0", O_RDWR | O_NOCTTY);
+    let slave = if master < 0 { master } else { open_slave(master) };
+    if slave >= 0 {
+        close(slave);
+    }
+    if master >= 0 {
+        close(master);
+    }
+    slave.min(0)
+}
+
+const TIOCSPTLCK: u64 = 0x4004_5431;
+const TIOCGPTN: u64 = 0x8004_5430;
+const TIOCSCTTY: u64 = 0x540e;
+const TIOCSWINSZ: u64 = 0x5414;
+
+fn open_slave(master: i64) -> i64 {
+    let unlock = 0u32;
+    ioctl(master, TIOCSPTLCK, &unlock as *const u32 as u64);
+    let mut number = 0u32;
+    let r = ioctl(master, TIOCGPTN, &mut number as *mut u32 as u64);
+    if r < 0 {
+        return r;
+    }
+    let mut path = *b"/dev/pts/\0\0\0\0\0\0\0\0\0\0\0";
+    let mut digits = [0u8; 10];
+    let mut n = 0;
+    loop {
+        digits[n] = b'0' + (number % 10) as u8;
+        n += 1;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    for k in 0..n {
+        path[9 + k] = digits[n - 1 - k];
+    }
+    open(&path, O_RDWR | O_NOCTTY)
+}
+
+/// Gives a session leader a new terminal of 24 rows and 80 columns: descriptors 0 to 2 are it, 3 is its master.
+/// Returns the step that failed and its negative errno, or 0.
+pub fn open_terminal() -> (u64, i64) {
+    let master = open(b"/dev/ptmx\0", O_RDWR | O_NOCTTY);
+    if master < 0 {
+        return (2, master);
+    }
+    let slave = open_slave(master);
+    if slave < 0 {
+        return (3, slave);
+    }
+    let r = ioctl(slave, TIOCSCTTY, 0);
+    if r < 0 {
+        return (4, r);
+    }
+    let size = [24u16, 80, 0, 0];
+    ioctl(slave, TIOCSWINSZ, size.as_ptr() as u64);
+    for fd in 0..3u64 {
+        syscall(nr::DUP2, [slave as u64, fd, 0, 0, 0, 0]);
+    }
+    if master != FD_PTM as i64 {
+        syscall(nr::DUP2, [master as u64, FD_PTM, 0, 0, 0, 0]);
+        close(master);
+    }
+    if slave > FD_PTM as i64 {
+        close(slave);
+    }
+    (0, 0)
+}
+
+/// Waits until kernel workers have carried everything across the program's terminals: `poll` on a terminal
+/// flushes what was written at its other side (n_tty_poll calls tty_buffer_flush_work). Twice over, since an
+/// echo comes back.
+pub fn settle() {
+    const COUNT: usize = 12;
+    let mut fds = [0u64; 2 * COUNT];
+    for (k, fd) in fds.iter_mut().enumerate() {
+        // struct pollfd: fd, events (POLLIN)
+        *fd = (k % COUNT) as u64 | 1 << 32;
+    }
+    syscall(nr::POLL, [fds.as_mut_ptr() as u64, 2 * COUNT as u64, 0, 0, 0, 0]);
+}
+
+/// Removes whatever a program left in the working directory.
+pub fn empty_working_directory() {
+    let dir = open(b"/w\0", O_DIRECTORY);
+    if dir >= 0 {
+        empty(dir, 0);
+        close(dir);
+    }
+    syscall(nr::FCHMODAT, [AT_FDCWD, b"/w\0".as_ptr() as u64, 0o777, 0, 0, 0]);
+}
+
+const AT_REMOVEDIR: u64 = 0x200;
+/// Deeper trees than programs can make in one go.
+const MAX_DEPTH: u32 = 24;
+
+fn empty(dir: i64, depth: u32) {
+    let mut entries = [0u8; 1024];
+    // Removing while listing may skip entries, so list again until nothing is left (or nothing gives way).
+    for _ in 0..32 {
+        let n = syscall(nr::GETDENTS64, [dir as u64, entries.as_mut_ptr() as u64, 1024, 0, 0, 0]);
+        if n <= 0 {
+            return;
+        }
+        let mut at = 0usize;
+        let mut removed = false;
+        while at + 19 <= n as usize {
+            let len = u16::from_le_bytes([entries[at + 16], entries[at + 17]]) as usize;
+            if len < 19 || at + len > n as usize {
+                return;
+            }
+            let name = &entries[at + 19..at + len];
+            at += len;
+            if name.starts_with(b".\0") || name.starts_with(b"..\0") {
+                continue;
+            }
+            removed |= remove(dir, name, depth);
+        }
+        if removed {
+            // rewind
+            syscall(8, [dir as u64, 0, 0, 0, 0, 0]);
+        }
+    }
+}
+
+fn remove(dir: i64, name: &[u8], depth: u32) -> bool {
+    let at = name.as_ptr() as u64;
+    if syscall(nr::UNLINKAT, [dir as u64, at, 0, 0, 0, 0]) == 0 {
+        return true;
+    }
+    if syscall(nr::UNLINKAT, [dir as u64, at, AT_REMOVEDIR, 0, 0, 0]) == 0 {
+        return true;
+    }
+    if depth >= MAX_DEPTH {
+        return false;
+    }
+    syscall(nr::FCHMODAT, [dir as u64, at, 0o700, 0, 0, 0]);
+    let sub = syscall(nr::OPENAT, [dir as u64, at, O_DIRECTORY | O_NOFOLLOW, 0, 0, 0]);
+    if sub >= 0 {
+        empty(sub, depth + 1);
+        close(sub);
+    }
+    syscall(nr::UNLINKAT, [dir as u64, at, AT_REMOVEDIR, 0, 0, 0]) == 0
+}

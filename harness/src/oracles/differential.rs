@@ -1,0 +1,287 @@
+//! The comparison: call by call, field by field, each by its declared meaning.
+
+use super::{Class, Evidence, Finding, Verdict};
+use parallax_corpus::compile::{Span, fields_of};
+use parallax_corpus::desc::{Desc, Out, Ty};
+use parallax_corpus::text::{errno_name, show_meaning, show_ret};
+use parallax_corpus::{Meaning, Outcome, State};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The first call whose outcomes differ in a way their meanings do not allow.
+pub fn judge(evidence: Evidence<'_>) -> Verdict {
+    let mut names = Renaming::default();
+    for k in 0..evidence.code.calls.len() {
+        let desc = evidence.code.calls[k].id.desc();
+        let (native, target) = (&evidence.native.outcomes[k], &evidence.target.outcomes[k]);
+        let Some(difference) = compare(desc, &evidence.code.spans[k], native, target, &mut names) else {
+            continue;
+        };
+        let mut finding = evidence.finding(
+            "differential",
+            k,
+            &difference.field,
+            (difference.native, difference.target),
+            difference.kind,
+        );
+        if is_unsupported(native, target) {
+            finding.class = Class::Unsupported;
+            finding.kind = "unsupported".into();
+            finding.name = desc.base_name().to_owned();
+            finding.cause.clone_from(&finding.name);
+        }
+        return Verdict::Diverge(finding);
+    }
+    if evidence.native.end != evidence.target.end {
+        if let Some(last) = evidence.code.own.checked_sub(1) {
+            let shown = (format!("{:?}", evidence.native.end), format!("{:?}", evidence.target.end));
+            let kind = format!("{} became {}", shown.0, shown.1);
+            return Verdict::Diverge(evidence.finding("differential", last, "end", shown, kind));
+        }
+    }
+    Verdict::Agree
+}
+
+/// The layer has no such call: `ENOSYS` where Linux says something else.
+fn is_unsupported(native: &Outcome, target: &Outcome) -> bool {
+    const ENOSYS: i32 = 38;
+    target.errno() == Some(ENOSYS) && native.state == State::Done && native.errno() != Some(ENOSYS)
+}
+
+struct Difference {
+    field: String,
+    native: String,
+    target: String,
+    kind: String,
+}
+
+/// Values that are equal up to renaming: a function from native to target values, kept through a program.
+#[derive(Default)]
+struct Renaming {
+    pids: BTreeMap<u64, u64>,
+    pids_back: BTreeMap<u64, u64>,
+    inodes: BTreeMap<u64, u64>,
+}
+
+impl Renaming {
+    /// Whether the two may be the same thing under two names.
+    fn same(&mut self, meaning: Meaning, native: u64, target: u64) -> bool {
+        match meaning {
+            // 0 and small negatives (-1: no such group) are no names.
+            Meaning::Pid if plain(native) || plain(target) => native == target,
+            Meaning::Pid => {
+                *self.pids.entry(native).or_insert(target) == target
+                    && *self.pids_back.entry(target).or_insert(native) == native
+            }
+            // One way only: a layer may use an inode number again where tmpfs does not.
+            Meaning::Inode => *self.inodes.entry(native).or_insert(target) == target,
+            _ => true,
+        }
+    }
+}
+
+/// 0, 1 (the agent itself, init on both sides) and negative numbers stand for themselves.
+fn plain(pid: u64) -> bool {
+    pid <= 1 || (pid as i32) < 0
+}
+
+fn compare(
+    desc: &Desc,
+    spans: &[Span],
+    native: &Outcome,
+    target: &Outcome,
+    names: &mut Renaming,
+) -> Option<Difference> {
+    if native.state != target.state {
+        // A call that died, blocked or returned: how it ended is the difference.
+        return Some(Difference {
+            field: "state".into(),
+            native: show_state(desc, native),
+            target: show_state(desc, target),
+            kind: format!("{} became {}", state_kind(native), state_kind(target)),
+        });
+    }
+    if native.state != State::Done {
+        return None;
+    }
+    if native.errno() != target.errno() {
+        return Some(Difference {
+            field: "ret".into(),
+            native: show_ret(desc.ret, native.ret),
+            target: show_ret(desc.ret, target.ret),
+            kind: format!("{} became {}", state_kind(native), state_kind(target)),
+        });
+    }
+    if native.errno().is_some() {
+        return None;
+    }
+    let (a, b) = (native.ret as u64, target.ret as u64);
+    if let Some(kind) = differ(desc.ret, a, b, 8, names) {
+        return Some(Difference {
+            field: "ret".into(),
+            native: show_ret(desc.ret, native.ret),
+            target: show_ret(desc.ret, target.ret),
+            kind,
+        });
+    }
+    compare_fields(desc, spans, native, target, names).or_else(|| compare_bytes(desc, spans, native, target))
+}
+
+fn compare_fields(
+    desc: &Desc,
+    spans: &[Span],
+    native: &Outcome,
+    target: &Outcome,
+    names: &mut Renaming,
+) -> Option<Difference> {
+    for f in fields_of(desc, spans) {
+        let size = f.field.size as usize;
+        let (Some(a), Some(b)) = (native.out.get(f.at..f.at + size), target.out.get(f.at..f.at + size)) else {
+            continue;
+        };
+        let difference = |native: String, target: String, kind: String| {
+            Some(Difference { field: f.field.name.to_owned(), native, target, kind })
+        };
+        if size > 8 {
+            if f.field.meaning == Meaning::Exact && a != b {
+                return difference(show_bytes(a), show_bytes(b), "bytes differ".into());
+            }
+            continue;
+        }
+        let (x, y) = (word(a), word(b));
+        if let Some(kind) = differ(f.field.meaning, x, y, size, names) {
+            let show = |v| show_meaning(f.field.meaning, v, f.field.size);
+            return difference(show(x), show(y), kind);
+        }
+    }
+    None
+}
+
+fn compare_bytes(desc: &Desc, spans: &[Span], native: &Outcome, target: &Outcome) -> Option<Difference> {
+    let mut at = 0;
+    for span in spans {
+        let range = at..at + span.len as usize;
+        at = range.end;
+        let (Some(a), Some(b)) = (native.out.get(range.clone()), target.out.get(range)) else { continue };
+        let argument = &desc.args[span.arg as usize];
+        match argument.ty {
+            Ty::Ptr(_, Out::Fields(..) | Out::Array(..)) => {}
+            Ty::Ptr(_, Out::Dirents(_)) => {
+                let (a, b) = (listing(a, native.ret), listing(b, target.ret));
+                if a != b {
+                    let missing = a.difference(&b).next().is_some();
+                    return Some(Difference {
+                        field: argument.name.into(),
+                        native: show_listing(&a),
+                        target: show_listing(&b),
+                        kind: if missing { "entries missing or changed" } else { "entries added" }.into(),
+                    });
+                }
+            }
+            _ if a != b => {
+                return Some(Difference {
+                    field: argument.name.into(),
+                    native: show_bytes(a),
+                    target: show_bytes(b),
+                    kind: "bytes differ".into(),
+                });
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// How two values differ by their meaning, or `None`.
+fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -> Option<String> {
+    if a == b && !matches!(meaning, Meaning::Pid | Meaning::Inode) {
+        return None;
+    }
+    match meaning {
+        Meaning::Exact | Meaning::Fd => Some(
+            match (a, b) {
+                (0, _) => "zero became something",
+                (_, 0) => "something became zero",
+                _ => "another value",
+            }
+            .into(),
+        ),
+        Meaning::Flags(set) => {
+            let diff = a ^ b;
+            let bit = set.names.iter().find(|(_, v)| *v != 0 && v & diff != 0 && v & !diff == 0);
+            let bit = bit.or_else(|| set.names.iter().find(|(_, v)| v & diff != 0));
+            let (name, lost) = match bit {
+                Some((name, v)) => ((*name).to_owned(), a & v & diff != 0),
+                None => {
+                    let low = diff & diff.wrapping_neg();
+                    (format!("{low:#x}"), a & low != 0)
+                }
+            };
+            Some(format!("{} {name}", if lost { "lost" } else { "gained" }))
+        }
+        Meaning::Pid | Meaning::Inode => {
+            let (a, b) = if size == 4 { (sign(a), sign(b)) } else { (a, b) };
+            (!names.same(meaning, a, b)).then(|| "not the same one".into())
+        }
+        Meaning::Address | Meaning::Clock(..) | Meaning::Duration(..) | Meaning::SizeHint | Meaning::Opaque => None,
+    }
+}
+
+/// A 32-bit value as the signed number it is.
+fn sign(value: u64) -> u64 {
+    value as i32 as i64 as u64
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b))
+}
+
+fn state_kind(outcome: &Outcome) -> String {
+    match (outcome.state, outcome.errno()) {
+        (State::Done, None) => "success".into(),
+        (State::Done, Some(errno)) => errno_name(errno).into(),
+        (state, _) => format!("{state:?}").to_lowercase(),
+    }
+}
+
+fn show_state(desc: &Desc, outcome: &Outcome) -> String {
+    match outcome.state {
+        State::Done => show_ret(desc.ret, outcome.ret),
+        _ => state_kind(outcome),
+    }
+}
+
+/// Bytes for people, shortened.
+fn show_bytes(bytes: &[u8]) -> String {
+    const SHOWN: usize = 48;
+    let end = bytes.iter().rposition(|&b| b != 0xa5).map_or(0, |n| n + 1);
+    let shown = bytes[..end.min(SHOWN)].escape_ascii().to_string();
+    let rest = if end > SHOWN { format!(" and {} bytes more", end - SHOWN) } else { String::new() };
+    format!("\"{shown}\"{rest}")
+}
+
+/// The names and types of a buffer of `struct linux_dirent64` (getdents64(2)), as a set: their order is free.
+fn listing(bytes: &[u8], ret: i64) -> BTreeSet<(String, u8)> {
+    let bytes = &bytes[..(ret.max(0) as usize).min(bytes.len())];
+    let mut entries = BTreeSet::new();
+    let mut at = 0;
+    while let Some(head) = bytes.get(at..at + 19) {
+        let len = u16::from_le_bytes([head[16], head[17]]) as usize;
+        let Some(name) = bytes.get(at + 19..at + len) else { break };
+        let end = name.iter().position(|&b| b == 0).unwrap_or(name.len());
+        entries.insert((name[..end].escape_ascii().to_string(), head[18]));
+        at += len.max(19);
+    }
+    entries
+}
+
+fn show_listing(entries: &BTreeSet<(String, u8)>) -> String {
+    let names: Vec<String> = entries.iter().map(|(name, kind)| format!("{name} (type {kind})")).collect();
+    format!("[{}]", names.join(", "))
+}
+
+impl Finding {
+    /// One line for people.
+    pub fn line(&self) -> String {
+        format!("{}.{}: native {}, target {} ({})", self.name, self.field, self.native, self.target, self.kind)
+    }
+}
