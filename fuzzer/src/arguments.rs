@@ -6,10 +6,32 @@ use crate::resources::{Resource, fd_kinds_of, has_tty, made, makes_dir, makes_pa
 use crate::tally::Weights;
 use crate::values;
 use parallax_corpus::desc::{self, FdKinds, In, Kind, NEED_TTY, NO_PID, Out, SField};
-use parallax_corpus::{Arg, ArgDesc, Call, CallId, Desc, Program, ResRef, Ty};
+use parallax_corpus::{Arg, ArgDesc, Call, CallId, Desc, Program, ResRef, Ty, wire};
 
 /// How many makers of makers come before a call.
 const DEPTH: usize = 3;
+
+/// Arguments with these names are lengths where a call has a page argument.
+const LENGTHS: [&str; 7] = ["length", "len", "size", "old_len", "new_len", "old_size", "new_size"];
+
+/// Keeps lengths of a call on pages inside the window: behind it may lie the agent's own memory.
+pub fn fit_mapping(call: &mut Call) {
+    let described: Vec<&ArgDesc> = call.id.desc().written().map(|(_, a)| a).collect();
+    if !described.iter().any(|a| a.ty == Ty::Page) {
+        return;
+    }
+    let page = |(a, v): (&&ArgDesc, &Arg)| match v {
+        Arg::Int(page) if a.ty == Ty::Page => page.checked_sub(wire::WINDOW),
+        _ => None,
+    };
+    let furthest = described.iter().zip(&call.args).filter_map(page).max().unwrap_or(0);
+    let room = wire::WINDOW_SIZE.saturating_sub(furthest);
+    for (a, value) in described.iter().zip(&mut call.args) {
+        if let (true, Arg::Int(len)) = (LENGTHS.contains(&a.name), value) {
+            *len = (*len).min(room);
+        }
+    }
+}
 
 /// Appends calls to a program.
 pub(crate) struct Builder<'a, D: Dice> {
@@ -52,7 +74,9 @@ impl<'a, D: Dice> Builder<'a, D> {
         if self.program.calls.len() >= LONGEST {
             return None;
         }
-        self.program.calls.push(call(id, args));
+        let mut call = call(id, args);
+        fit_mapping(&mut call);
+        self.program.calls.push(call);
         Some(self.program.calls.len() - 1)
     }
 
@@ -69,6 +93,7 @@ impl<'a, D: Dice> Builder<'a, D> {
         }
         let others: Vec<Arg> = call.args[..k].to_vec();
         call.args[k] = self.argument(id, index, arg, &others);
+        fit_mapping(call);
     }
 
     fn argument(&mut self, id: CallId, index: usize, arg: &ArgDesc, before: &[Arg]) -> Arg {
@@ -120,6 +145,8 @@ impl<'a, D: Dice> Builder<'a, D> {
     fn pointer(&mut self, into: In, out: Out) -> Arg {
         match (into, out) {
             (In::Nothing, Out::Buf(max) | Out::Opaque(max)) => Arg::Out(values::room(self.dice, max.into())),
+            (In::Nothing, Out::Dirents(max)) if self.dice.percent(90) => Arg::Out(max.into()),
+            (In::Nothing, Out::Dirents(max)) => Arg::Out(values::room(self.dice, max.into())),
             (In::Nothing, _) => Arg::Out(0),
             (In::Bytes(max), _) => Arg::Bytes(values::bytes(self.dice, max.into())),
             (In::Struct(fields, _), _) => Arg::Group(fields.iter().map(|f| self.field(f)).collect()),

@@ -9,3 +9,7 @@ pub mod generate;
 pub mod resources;
 pub mod tally;
 pub mod values;
+pub mod files;
+pub mod input;
+pub mod mutate;
+pub mod novelty;

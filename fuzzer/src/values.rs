@@ -152,7 +152,7 @@ pub fn room(dice: &mut impl Dice, max: u32) -> u32 {
 pub fn path(dice: &mut impl Dice) -> Vec<u8> {
     match dice.below(20) {
         0..=11 => dice.pick(NEW_PATHS).copied().unwrap_or(b"f0").to_vec(),
-        12 => vec![b'n'; 256],
+        12 => vec![b'n'; 255],
         _ => dice.pick(ODD_PATHS).copied().unwrap_or(b".").to_vec(),
     }
 }
