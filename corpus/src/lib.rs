@@ -2,12 +2,15 @@
 //!
 //! Here live programs, calls, arguments and resources ([`program`]), the description tables that type
 //! them ([`desc`], [`tables`]), the compiler to the agent's flat instruction lists ([`compile`], [`wire`]),
-//! traces ([`trace`]), and the two written forms ([`text`], [`pack`]).
+//! what makes a program well formed ([`check`]), traces ([`trace`]), the two written forms ([`text`], [`pack`]),
+//! and the kernel's names for numbers ([`names`]).
 //! Nothing here runs a call, opens a file or knows a target.
 
+pub mod check;
 pub mod compile;
 pub mod consts;
 pub mod desc;
+pub mod names;
 pub mod pack;
 pub mod program;
 pub mod tables;

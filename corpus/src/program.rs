@@ -1,7 +1,8 @@
 //! Programs: lists of typed calls whose arguments may name what earlier calls made.
 
-use crate::desc::{Desc, Kind};
+use crate::desc::{Desc, In, Kind, NO_PID, Ty};
 use crate::tables;
+use crate::wire;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -100,6 +101,9 @@ pub enum ProgramError {
     /// More than [`MAX_CALLS`].
     #[error("{0} calls, more than the {MAX_CALLS} allowed")]
     TooManyCalls(usize),
+    /// More bytes to carry in than the agent has room for.
+    #[error("{0} bytes of buffers, more than the {max} allowed", max = crate::check::MAX_CARRIED)]
+    TooManyBytes(usize),
     /// Something is wrong with one argument.
     #[error("call {call} ({name}), argument {arg}: {what}")]
     Arg {
@@ -116,6 +120,9 @@ pub enum ProgramError {
 
 impl Program {
     /// Checks the form: counts, kinds of arguments, sizes, and that resources are made before they are used.
+    ///
+    /// # Errors
+    /// Names the first call and argument that is not as its description says.
     pub fn check(&self) -> Result<(), ProgramError> {
         if self.calls.len() > MAX_CALLS {
             return Err(ProgramError::TooManyCalls(self.calls.len()));
@@ -123,7 +130,7 @@ impl Program {
         for (i, call) in self.calls.iter().enumerate() {
             call.check(i, self)?;
         }
-        Ok(())
+        self.check_carried()
     }
 
     /// The kind of what `r` names, if the call makes such a thing. Follows `dup`-like calls to their source.
@@ -145,7 +152,7 @@ impl Program {
         None
     }
 
-    /// Removes call `index`; later references to it become `-1`, to later calls move down.
+    /// Removes call `index`; later references to it become missing resources, to later calls move down.
     pub fn remove_call(&mut self, index: usize) {
         self.calls.remove(index);
         self.rewrite_refs(|r| {
@@ -159,16 +166,12 @@ impl Program {
 
     /// Rewrites every resource reference; `None` turns one into a missing resource.
     ///
-    /// A path without its maker becomes the empty path, so that the program stays well formed.
+    /// That is the path `gone`, a pid that never exists, the window's first page, or `-1`, by the argument's type,
+    /// so that the program stays well formed.
     pub fn rewrite_refs(&mut self, mut f: impl FnMut(ResRef) -> Option<ResRef>) {
         for call in &mut self.calls {
-            let desc = call.id.desc();
-            for (k, arg) in call.args.iter_mut().enumerate() {
-                let missing = match desc.written_arg(k).map(|a| a.ty) {
-                    Some(crate::desc::Ty::Path) => Arg::Bytes(b"gone".to_vec()),
-                    _ => Arg::Int(u64::MAX),
-                };
-                arg.rewrite(&mut f, &missing);
+            for (arg, (_, described)) in call.args.iter_mut().zip(call.id.desc().written()) {
+                arg.rewrite(&described.ty, &mut f);
             }
         }
     }
@@ -187,14 +190,29 @@ impl Program {
 }
 
 impl Arg {
-    fn rewrite(&mut self, f: &mut impl FnMut(ResRef) -> Option<ResRef>, missing: &Arg) {
-        match self {
-            Arg::Res(r) => match f(*r) {
-                Some(new) => *r = new,
-                None => *self = missing.clone(),
-            },
-            Arg::Group(parts) => parts.iter_mut().for_each(|p| p.rewrite(f, missing)),
+    fn rewrite(&mut self, ty: &Ty, f: &mut impl FnMut(ResRef) -> Option<ResRef>) {
+        if let Arg::Res(r) = self {
+            *self = f(*r).map_or_else(|| Arg::missing(ty), Arg::Res);
+            return;
+        }
+        match (self, ty) {
+            (Arg::Group(parts), Ty::Ptr(In::Struct(fields, _), _)) => {
+                parts.iter_mut().zip(*fields).for_each(|(part, field)| part.rewrite(&field.ty, f));
+            }
+            (Arg::Group(elements), Ty::Ptr(In::Array(fields, size, _), after)) => {
+                let element_ty = Ty::Ptr(In::Struct(fields, *size), *after);
+                elements.iter_mut().for_each(|element| element.rewrite(&element_ty, f));
+            }
             _ => {}
+        }
+    }
+    /// What stands for a resource that is no longer made.
+    fn missing(ty: &Ty) -> Arg {
+        match ty {
+            Ty::Path => Arg::Bytes(b"gone".to_vec()),
+            Ty::Pid => Arg::Int(NO_PID),
+            Ty::Page => Arg::Int(wire::WINDOW),
+            _ => Arg::Int(u64::MAX),
         }
     }
     /// Calls `f` with every resource reference inside.
@@ -204,10 +222,5 @@ impl Arg {
             Arg::Group(parts) => parts.iter().for_each(|p| p.each_ref(f)),
             _ => {}
         }
-    }
-}
-impl Call {
-    fn check(&self, _: usize, _: &Program) -> Result<(), ProgramError> {
-        Ok(())
     }
 }

@@ -194,3 +194,12 @@ fn times_of(evidence: &Evidence<'_>, trace: &Trace, call: usize) -> Vec<(&'stati
 fn ms(ns: i128) -> String {
     format!("{}.{:03} ms", ns / 1_000_000, (ns / 1000 % 1000).abs())
 }
+
+impl Finding {
+    /// Whether two findings are the same difference at the same call, whatever it is laid to. Minimization
+    /// holds on to this: the call a probe's finding is laid to may well be removed.
+    pub fn same_core(&self, other: &Finding) -> bool {
+        (self.class, &self.oracle, &self.name, &self.field, &self.kind)
+            == (other.class, &other.oracle, &other.name, &other.field, &other.kind)
+    }
+}
