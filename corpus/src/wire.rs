@@ -13,6 +13,10 @@
 // Before the first request the agent sends one *hello*: u32 length, u32 MAGIC_HELLO, then HELLO_WORDS x u64
 // (see `hello`), then six NUL-terminated uname strings' worth of text (raw `struct utsname`, 390 bytes).
 
+// An agent started with `--filter` first reads one message: u32 length, then a seccomp filter of so many bytes.
+
+/// Largest seccomp filter, bytes.
+pub const MAX_FILTER: usize = 4096;
 /// Version of this protocol; part of the hello, so that a stale agent is noticed.
 pub const VERSION: u64 = 1;
 pub const MAGIC_RUN: u32 = 0x5052_4c58;

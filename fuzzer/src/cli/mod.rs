@@ -1,0 +1,168 @@
+//! The command line: one file a subcommand. Here: what they share, and the exit codes.
+
+mod bench;
+mod calls;
+mod fuzz;
+mod minimize;
+mod replay;
+mod show;
+mod targets;
+
+use clap::{Args, Parser, Subcommand};
+use parallax_harness::target::{Slot, Target, TargetError};
+use parallax_harness::targets::{self as known, Choice};
+use parallax_replay::repro::ReproError;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Exit codes, the contract with scripts and CI.
+pub mod code {
+    /// Nothing diverges; done.
+    pub const OK: u8 = 0;
+    /// Something diverges.
+    pub const DIVERGES: u8 = 1;
+    /// Bad input or usage.
+    pub const USAGE: u8 = 2;
+    /// The target or the jail cannot be had.
+    pub const NO_TARGET: u8 = 3;
+}
+
+/// Finds, with proof, where an emulated syscall layer behaves differently from Linux.
+#[derive(Debug, Parser)]
+#[command(name = "parallax", version, max_term_width = 100)]
+#[command(after_help = "Examples:
+  parallax targets                                what can be tested here
+  parallax fuzz --target gvisor --time 10m        search for differences
+  parallax show parallax-out/cases/*.plx          read what was found
+  parallax replay parallax-out/cases --json       is it still there? (exit 1 if so)
+
+Exit codes: 0 nothing diverges, 1 something does, 2 bad input or usage, 3 the target or the jail cannot be had.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Search for differences between a target and native Linux
+    Fuzz(fuzz::Options),
+    /// Run repro files again and say whether they still diverge
+    Replay(replay::Options),
+    /// Print a repro file as text, as a C program or as JSON
+    Show(show::Options),
+    /// Cut a repro file's program down further
+    Minimize(minimize::Options),
+    /// List the targets: what is here, its version, and whether it is active
+    Targets(targets::Options),
+    /// List the described system calls
+    Calls(calls::Options),
+    /// Measure programs per second, and where the time goes
+    Bench(bench::Options),
+}
+
+/// How a target is named on the command line.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TargetArgs {
+    /// Target: native, gvisor, gvisor:systrap, gvisor:ptrace, qemu-user, mutant:FAULT (see `parallax targets`)
+    #[arg(long, value_name = "NAME", conflicts_with = "target_cmd")]
+    target: Option<String>,
+    /// Any command that runs a program under a layer, such as 'proot {agent}'
+    #[arg(long, value_name = "TEMPLATE")]
+    target_cmd: Option<String>,
+    /// The layer's executable, where it is not the one found in PATH
+    #[arg(long, value_name = "PATH", requires = "target")]
+    target_path: Option<PathBuf>,
+}
+
+impl TargetArgs {
+    fn choice(&self) -> Choice {
+        Choice {
+            name: self.target.clone(),
+            command: self.target_cmd.clone(),
+            path: self.target_path.clone(),
+        }
+    }
+    fn named(&self) -> bool {
+        self.target.is_some() || self.target_cmd.is_some()
+    }
+    /// The target, its canary checked: a layer that is not active must not be believed. Says on standard error
+    /// what was chosen.
+    fn active(&self) -> Result<Arc<dyn Target>, TargetError> {
+        let target = if self.named() { known::choose(&self.choice())? } else { known::best()? };
+        let version = target.version()?;
+        let proof = target.canary()?;
+        eprintln!("target {}: {version}; {proof}", target.name());
+        Ok(target)
+    }
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Fuzz(options) => fuzz::run(&options),
+        Command::Replay(options) => replay::run(&options),
+        Command::Show(options) => show::run(&options),
+        Command::Minimize(options) => minimize::run(&options),
+        Command::Targets(options) => targets::run(&options),
+        Command::Calls(options) => calls::run(&options),
+        Command::Bench(options) => bench::run(&options),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(code::OK),
+        Err(error) => {
+            eprintln!("parallax: {error:#}");
+            let no_target = error.chain().any(|e| e.is::<TargetError>());
+            // An unknown name is the user's slip, not a missing layer.
+            let slip = error.chain().any(|e| {
+                matches!(e.downcast_ref::<TargetError>(), Some(TargetError::Unknown { .. }))
+            });
+            ExitCode::from(if no_target && !slip { code::NO_TARGET } else { code::USAGE })
+        }
+    }
+}
+
+/// Whoever reads our output has stopped reading (`parallax calls | head`): no error.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|e| {
+        e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// All repro files that paths name: files themselves, and `*.plx` in folders, sorted.
+fn repro_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let mut inside: Vec<PathBuf> = std::fs::read_dir(path)
+                .map_err(|source| ReproError::Io { path: path.clone(), source })?
+                .filter_map(|e| e.ok().map(|e| e.path()))
+                .filter(|p| p.extension().is_some_and(|e| e == "plx"))
+                .collect();
+            inside.sort();
+            anyhow::ensure!(!inside.is_empty(), "{}: no repro files (*.plx) in this folder", path.display());
+            files.extend(inside);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+/// Pairs for that many workers, pinned to a core each where there are enough.
+fn pairs(target: &Arc<dyn Target>, jobs: usize) -> Result<Vec<parallax_harness::pair::Pair>, TargetError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (0..jobs)
+        .map(|worker| {
+            let cpu = (jobs <= cores).then_some(worker);
+            parallax_harness::pair::Pair::start(Arc::clone(target), Slot { worker, cpu })
+        })
+        .collect()
+}
+
+/// The number of workers: as asked, or one a core.
+fn jobs(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).clamp(1, 256)
+}
