@@ -105,7 +105,9 @@ impl<'a, D: Dice> Builder<'a, D> {
             Ty::Fd(kinds) => self.fd(kinds, id.desc().needs & NEED_TTY != 0),
             Ty::Pid => self.pid(id.desc().base_name().starts_with("wait")),
             // A mapping call is told where to map; the others want what is mapped.
-            Ty::Page if id.desc().makes.iter().any(|m| m.kind == Kind::Page) => Arg::Int(values::page(self.dice)),
+            Ty::Page if id.desc().makes.iter().any(|m| m.kind == Kind::Page) => {
+                Arg::Int(values::page(self.dice))
+            }
             Ty::Flags(set) if values::bit_named(set, |n| n == "O_CREAT").is_some() => {
                 let path = id.desc().written().zip(before).find(|((_, a), _)| a.ty == Ty::Path);
                 self.open_flags(set, path.map(|(_, value)| value))
@@ -321,7 +323,8 @@ impl<'a, D: Dice> Builder<'a, D> {
                 }
             }
         }
-        let free: Vec<&[u8]> = values::NEW_PATHS.iter().copied().filter(|path| !used.contains(path)).collect();
+        let free: Vec<&[u8]> =
+            values::NEW_PATHS.iter().copied().filter(|path| !used.contains(path)).collect();
         let name = self.dice.pick(&free).copied().unwrap_or(b"f9");
         match self.dice.pick(&dirs) {
             Some(dir) if self.dice.percent(15) && !dir.is_empty() => [dir, b"/".as_slice(), name].concat(),
@@ -363,7 +366,8 @@ impl<'a, D: Dice> Builder<'a, D> {
                 }
             }
         }
-        let reads = desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(In::IovOut, _) | Ty::Ptr(_, Out::Buf(_))));
+        let reads =
+            desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(In::IovOut, _) | Ty::Ptr(_, Out::Buf(_))));
         let first = desc.written().position(|(_, a)| matches!(a.ty, Ty::Fd(_)));
         let Some(fd) = first.map(|k| args[k].clone()) else { return };
         if !(reads && self.dice.percent(75) && self.feed(desc, &fd)) {
@@ -403,7 +407,8 @@ impl<'a, D: Dice> Builder<'a, D> {
             (Arg::Int(_), _) => desc::FD_TTY,
             (_, kinds) => kinds,
         };
-        let fits = |id: &&CallId| matches!(id.desc().written_arg(0).map(|a| a.ty), Some(Ty::Fd(k)) if k & to != 0);
+        let fits =
+            |id: &&CallId| matches!(id.desc().written_arg(0).map(|a| a.ty), Some(Ty::Fd(k)) if k & to != 0);
         let writers: Vec<CallId> = self.generator.writers().iter().filter(fits).copied().collect();
         let Some(i) = self.dice.weighted(writers.iter().map(|id| self.weights.of(*id))) else { return false };
         if self.program.calls.len() + 1 >= LONGEST {
@@ -428,7 +433,9 @@ impl<'a, D: Dice> Builder<'a, D> {
                 }
             }
             Arg::Int(0..=3) => {
-                let Some(id) = CallId::named("ioctl$fionbio").filter(|id| self.generator.allows(*id)) else { return };
+                let Some(id) = CallId::named("ioctl$fionbio").filter(|id| self.generator.allows(*id)) else {
+                    return;
+                };
                 if self.program.calls.len() + 1 < LONGEST && self.weights.of(id) > 0 {
                     let on = Arg::Group(vec![Arg::Int(1)]);
                     self.program.calls.push(call(id, vec![fd.clone(), on]));

@@ -1,12 +1,8 @@
 //! Files that are whole or not there.
 
-use parallax_corpus::Program;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
-
-/// Longest program file that is read, bytes.
-const MAX_PROGRAM: usize = 1 << 20;
 
 /// Writes a file so that a reader, or a crash, finds the old content or the new one.
 ///
@@ -39,20 +35,4 @@ fn write(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
         // A disk that is full should not stay full of halves.
         let _ = fs::remove_file(&temporary);
     })
-}
-
-/// A program's binary form.
-pub fn program_to_bytes(program: &Program) -> Vec<u8> {
-    rmp_serde::to_vec_named(program).unwrap_or_default()
-}
-
-/// Reads a program's binary form and checks the program.
-///
-/// # Errors
-/// Says what is wrong with the bytes, or with the program in them.
-pub fn program_from_bytes(bytes: &[u8]) -> anyhow::Result<Program> {
-    anyhow::ensure!(bytes.len() <= MAX_PROGRAM, "{} bytes, more than a program has", bytes.len());
-    let program: Program = rmp_serde::from_slice(bytes)?;
-    program.check()?;
-    Ok(program)
 }

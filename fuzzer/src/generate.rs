@@ -45,11 +45,12 @@ impl Generator {
             .map(|area| (area, used.iter().copied().filter(|id| id.desc().area == area).collect::<Vec<_>>()))
             .filter(|(_, calls)| !calls.is_empty())
             .collect();
-        let makers = used.iter().flat_map(|&id| {
-            let made = id.desc().makes.iter().enumerate();
-            made.filter(|(_, made)| !matches!(made.kind, Kind::SameAs(_)))
-                .map(move |(slot, made)| Maker { id, slot: slot as u8, kind: made.kind })
-        });
+        let makers =
+            used.iter().flat_map(|&id| {
+                let made = id.desc().makes.iter().enumerate();
+                made.filter(|(_, made)| !matches!(made.kind, Kind::SameAs(_)))
+                    .map(move |(slot, made)| Maker { id, slot: slot as u8, kind: made.kind })
+            });
         Generator {
             makers: makers.collect(),
             // The keys of a user and plain writes: what makes a read return.

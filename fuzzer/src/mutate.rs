@@ -288,7 +288,10 @@ fn observe<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program) 
 /// Which written argument takes the descriptor, if the call takes one of these kinds and passes nothing in.
 fn observes(id: CallId, kinds: u32) -> Option<usize> {
     let desc = id.desc();
-    let passes_in = desc.args.iter().any(|a| !matches!(a.ty, Ty::Ptr(In::Nothing, _) | Ty::Fd(_) | Ty::Const(_) | Ty::Len(_)));
+    let passes_in = desc
+        .args
+        .iter()
+        .any(|a| !matches!(a.ty, Ty::Ptr(In::Nothing, _) | Ty::Fd(_) | Ty::Const(_) | Ty::Len(_)));
     if passes_in || !desc.makes.is_empty() || desc.base_name() == "close" {
         return None;
     }
@@ -303,7 +306,15 @@ fn exchange<D: Dice>(dice: &mut D, program: &mut Program) {
     let Some(&other) = dice.pick(&others) else { return };
     let first = one.at.call.max(other.call) as usize + 1;
     let mut tail = Program { calls: program.calls.split_off(first) };
-    tail.rewrite_refs(|r| Some(if r == one.at { other } else if r == other { one.at } else { r }));
+    tail.rewrite_refs(|r| {
+        Some(if r == one.at {
+            other
+        } else if r == other {
+            one.at
+        } else {
+            r
+        })
+    });
     program.calls.append(&mut tail.calls);
 }
 
@@ -343,7 +354,8 @@ fn legalize(program: &Program, index: usize, ty: Ty, arg: &mut Arg) {
         (_, Arg::Res(r)) if of_kind(r) => {}
         (Ty::Pid, Arg::Int(0 | NO_PID)) => {}
         (Ty::Pid, _) => *arg = Arg::Int(NO_PID),
-        (Ty::Page, Arg::Int(page)) if page.checked_sub(wire::WINDOW).is_some_and(|off| off < wire::WINDOW_SIZE) => {}
+        (Ty::Page, Arg::Int(page))
+            if page.checked_sub(wire::WINDOW).is_some_and(|off| off < wire::WINDOW_SIZE) => {}
         (Ty::Page, _) => *arg = Arg::Int(wire::WINDOW),
         (Ty::Path, Arg::Res(_)) => *arg = Arg::Bytes(b"gone".to_vec()),
         (_, Arg::Res(_)) => *arg = Arg::Int(u64::MAX),

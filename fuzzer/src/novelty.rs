@@ -249,7 +249,8 @@ impl<EM, I, OT: MatchName, S: HasNamedMetadata> Feedback<EM, I, OT, S> for Novel
         observers: &OT,
         _exit_kind: &ExitKind,
     ) -> Result<bool, Error> {
-        let observer = observers.get(&self.observer).ok_or_else(|| Error::key_not_found("no pair observer"))?;
+        let observer =
+            observers.get(&self.observer).ok_or_else(|| Error::key_not_found("no pair observer"))?;
         Ok(state.named_metadata_mut::<Seen>(NOVELTY)?.judge(&observer.classes))
     }
 

@@ -106,7 +106,12 @@ impl From<BTreeMap<String, Counts>> for Tally {
 
 impl From<Tally> for BTreeMap<String, Counts> {
     fn from(tally: Tally) -> BTreeMap<String, Counts> {
-        tally.calls.iter().enumerate().filter_map(|(i, c)| Some((CallId::from_index(i)?.name().to_owned(), *c))).collect()
+        tally
+            .calls
+            .iter()
+            .enumerate()
+            .filter_map(|(i, c)| Some((CallId::from_index(i)?.name().to_owned(), *c)))
+            .collect()
     }
 }
 

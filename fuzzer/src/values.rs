@@ -105,7 +105,8 @@ pub fn termios_flags(dice: &mut impl Dice, field: &str, set: &FlagSet) -> u64 {
     if dice.percent(25) {
         return flags(dice, set);
     }
-    let mut value = usual.iter().filter_map(|name| bit_named(set, |n| n == *name)).fold(0, |all, bit| all | bit);
+    let mut value =
+        usual.iter().filter_map(|name| bit_named(set, |n| n == *name)).fold(0, |all, bit| all | bit);
     for _ in 0..dice.below(3) {
         // Turning one bit of a field of several (CS8, B38400) would name no constant.
         let bit = one_of(dice, set);
