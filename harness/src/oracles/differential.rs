@@ -2,8 +2,9 @@
 
 use super::{Class, Evidence, Finding, Verdict};
 use parallax_corpus::compile::{Span, fields_of};
-use parallax_corpus::desc::{Desc, Out, Ty};
-use parallax_corpus::text::{errno_name, show_meaning, show_ret};
+use parallax_corpus::desc::{Desc, Out, Ty, file_types};
+use parallax_corpus::names::errno_name;
+use parallax_corpus::text::{show_meaning, show_ret};
 use parallax_corpus::{Meaning, Outcome, State};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,6 +149,15 @@ fn compare_fields(
             continue;
         }
         let (x, y) = (word(a), word(b));
+        if let Meaning::ByType(mode, types) = f.field.meaning {
+            let at = f.at - f.field.off as usize + mode as usize;
+            let meant = |out: &[u8]| {
+                out.get(at..at + 2).is_some_and(|b| file_types::has(types, u16::from_le_bytes([b[0], b[1]])))
+            };
+            if !meant(&native.out) || !meant(&target.out) {
+                continue;
+            }
+        }
         if let Some(kind) = differ(f.field.meaning, x, y, size, names) {
             let show = |v| show_meaning(f.field.meaning, v, f.field.size);
             return difference(show(x), show(y), kind);
@@ -197,7 +207,7 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
         return None;
     }
     match meaning {
-        Meaning::Exact | Meaning::Fd => Some(
+        Meaning::Exact | Meaning::ByType(..) | Meaning::Fd => Some(
             match (a, b) {
                 (0, _) => "zero became something",
                 (_, 0) => "something became zero",
