@@ -1,5 +1,7 @@
 //! The targets: one file each.
 
+pub mod native;
+
 use crate::target::{Target, TargetError};
 use std::path::PathBuf;
 use std::sync::Arc;

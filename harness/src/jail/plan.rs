@@ -1,0 +1,365 @@
+//! What a jail looks like, as steps for the child.
+
+use super::setup::{Content, MAX_TREES, Op, Plan, Step, notifier};
+use super::{AGENT_PATH, ContainedSpec, JailSpec, Root, filter, refused, sys};
+use crate::target::TargetError;
+use nix::errno::Errno;
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Where the new root is put together, in the child's own mount namespace. Not a directory that is bound, and one
+/// that is everywhere.
+const STAGE: &str = "/tmp";
+/// Top-level entries of the host that a jail never shows, since it has its own.
+const OWN: &[&str] = &["proc", "sys", "dev", "tmp", "run", "w", "agent"];
+/// Top-level entries without which no program of the host starts.
+const NEEDED: &[&str] = &["usr", "bin", "lib", "lib64", "etc"];
+
+/// The limits of everything in a jail (getrlimit(2)), the same on all machines. Bytes, counts or seconds; each is
+/// lowered to the parent's hard limit where that is lower. Since Linux 5.14 NPROC counts within the jail's own user
+/// namespace; before, all jails of a user share it.
+const LIMITS: [(u32, u64); 16] = [
+    (libc::RLIMIT_CPU, libc::RLIM_INFINITY),
+    (libc::RLIMIT_FSIZE, 16 << 20),
+    (libc::RLIMIT_DATA, libc::RLIM_INFINITY),
+    (libc::RLIMIT_STACK, 8 << 20),
+    (libc::RLIMIT_CORE, 0),
+    (libc::RLIMIT_RSS, libc::RLIM_INFINITY),
+    (libc::RLIMIT_NPROC, 512),
+    (libc::RLIMIT_NOFILE, 256),
+    (libc::RLIMIT_MEMLOCK, 8 << 20),
+    (libc::RLIMIT_AS, libc::RLIM_INFINITY),
+    (libc::RLIMIT_LOCKS, libc::RLIM_INFINITY),
+    (libc::RLIMIT_SIGPENDING, 1024),
+    (libc::RLIMIT_MSGQUEUE, 800 << 10),
+    (libc::RLIMIT_NICE, 0),
+    (libc::RLIMIT_RTPRIO, 0),
+    (libc::RLIMIT_RTTIME, libc::RLIM_INFINITY),
+];
+
+/// Collects steps.
+struct Steps(Vec<Step>);
+
+impl Steps {
+    fn add(&mut self, name: impl Into<String>, op: Op) {
+        self.0.push(Step { op, name: name.into() });
+    }
+
+    fn mount(&mut self, kind: &str, target: &str, flags: u64, data: &str) -> Result<(), TargetError> {
+        let name = format!("mounting a {kind} on /{}", target.trim_start_matches('/'));
+        let (source, target) = (Some(text(kind)?), text(target)?);
+        let flags = flags | libc::MS_NOSUID;
+        self.add(
+            name,
+            Op::Mount { source: source.clone(), target, kind: source, flags, data: Some(text(data)?) },
+        );
+        Ok(())
+    }
+
+    fn directory(&mut self, path: &str, mode: u32) -> Result<(), TargetError> {
+        self.add(format!("making /{path}"), Op::Directory { path: text(path)?, mode });
+        Ok(())
+    }
+
+    fn symlink(&mut self, to: impl AsRef<OsStr>, path: impl AsRef<OsStr>) -> Result<(), TargetError> {
+        let name = format!("making the link /{}", path.as_ref().to_string_lossy());
+        self.add(name, Op::Symlink { to: text(to)?, path: text(path)? });
+        Ok(())
+    }
+
+    fn file(&mut self, path: impl AsRef<OsStr>, mode: u32, content: Content) -> Result<(), TargetError> {
+        let name = format!("making the file /{}", path.as_ref().to_string_lossy());
+        self.add(name, Op::File { path: text(path)?, mode, content });
+        Ok(())
+    }
+}
+
+fn text(of: impl AsRef<OsStr>) -> Result<CString, TargetError> {
+    let of = of.as_ref();
+    CString::new(of.as_bytes()).map_err(|e| {
+        refused(&format!("reading {of:?}"), e.into(), "A path or an argument can't hold a NUL byte")
+    })
+}
+
+fn texts<'a>(of: impl IntoIterator<Item = &'a OsString>) -> Result<Vec<CString>, TargetError> {
+    of.into_iter().map(text).collect()
+}
+
+/// The descriptors a child starts with.
+pub(super) struct Streams {
+    /// Its standard input, output and error, and what else it gets: from the parent's descriptor to its own.
+    pub(super) places: Vec<(RawFd, RawFd)>,
+    /// Its end of the report socket.
+    pub(super) report: RawFd,
+}
+
+impl Streams {
+    /// `keep` are further descriptors that stay, until the exec, in the places they have.
+    fn op(self, keep: &[RawFd]) -> Op {
+        let mut stay: Vec<u32> = self.places.iter().map(|&(_, to)| to as u32).collect();
+        stay.push(self.report as u32);
+        stay.extend(keep.iter().map(|&fd| fd as u32));
+        stay.sort_unstable();
+        stay.dedup();
+        let mut close = Vec::new();
+        let mut next = 0;
+        for fd in stay {
+            if fd > next {
+                close.push((next, fd - 1));
+            }
+            next = fd + 1;
+        }
+        close.push((next, u32::MAX));
+        Op::Descriptors { places: self.places, close }
+    }
+}
+
+/// What every child does first and what a child does while it still sees the host.
+fn begin(streams: Streams, keep: &[RawFd], user_ns: bool, drop_groups: bool) -> Steps {
+    let mut steps = Steps(Vec::with_capacity(96));
+    steps.add("placing the standard streams", streams.op(keep));
+    steps.add("resetting the signals", Op::Signals);
+    steps.add("waiting for the id maps", Op::Wait);
+    if user_ns {
+        steps.add("becoming root of the user namespace", Op::Identity { drop_groups });
+    }
+    steps.add("tying the jail's life to Parallax's", Op::DieWithParent);
+    steps.add("starting a session", Op::Session);
+    steps.add("setting the umask", Op::Umask(0));
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    let op = Op::Mount { source: None, target: c"/".to_owned(), kind: None, flags: private, data: None };
+    steps.add("making the mounts private", op);
+    steps
+}
+
+/// A plan, and the mounts the parent holds for it until the child runs.
+pub(super) type Prepared = (Plan, Vec<OwnedFd>);
+
+/// The plan of a jail. `privileged`: the parent is root, the child's ids are an unused one's.
+pub(super) fn jail(spec: &JailSpec, streams: Streams, privileged: bool) -> Result<Prepared, TargetError> {
+    check_binds(spec)?;
+    let report = streams.report;
+    // Root may take a file from a directory that the child's id can't enter. Somebody else takes it in the child,
+    // in whose mount namespace he may, and with his own rights.
+    let mut held = Vec::new();
+    let mut takes = Vec::new();
+    for (slot, (host, _)) in spec.bind.iter().enumerate() {
+        let (path, name) = (text(host)?, format!("binding {}", host.display()));
+        let taken = if privileged { sys::open_tree_owned(&path) } else { Err(Errno::EPERM) };
+        match taken {
+            Ok(tree) => {
+                takes.push((name, Op::HaveTree { fd: tree.as_raw_fd(), slot }));
+                held.push(tree);
+            }
+            Err(Errno::EPERM) => takes.push((name, Op::TakeTree { path, slot })),
+            Err(e) => return Err(refused(&name, e.into(), "Check the path")),
+        }
+    }
+    let keep: Vec<RawFd> = held.iter().map(AsRawFd::as_raw_fd).collect();
+    let mut steps = begin(streams, &keep, true, privileged);
+    for (name, op) in takes {
+        steps.add(name, op);
+    }
+    root(&mut steps, spec)?;
+    steps.add("changing the root", Op::Pivot);
+    let host = Op::Hostname { name: c"parallax".to_owned(), domain: c"(none)".to_owned() };
+    steps.add("setting the host name", host);
+    steps.add("entering /w", Op::Chdir(c"/w".to_owned()));
+    steps.add("setting the umask", Op::Umask(0o022));
+    if let Some(cpu) = spec.cpu {
+        steps.add(format!("pinning to core {cpu}"), pin(cpu)?);
+    }
+    steps.add("setting the limits", limits()?);
+    steps.add("fixing the addresses", Op::Personality(libc::ADDR_NO_RANDOMIZE));
+    steps.add("dropping all capabilities", Op::DropCapabilities);
+    steps.add("refusing new privileges", Op::NoNewPrivileges);
+    if spec.filter {
+        steps.add("installing the deny list", Op::Filter(filter::deny_list()));
+    }
+    let mut env = vec!["PATH=/bin:/usr/bin", "TERM=xterm"];
+    if spec.root == Root::Host {
+        env.extend(["HOME=/tmp", "TMPDIR=/tmp"]);
+    }
+    let env = env.into_iter().map(text).collect::<Result<_, _>>()?;
+    exec(&mut steps, &spec.argv, env, &spec.notify, report)?;
+    Ok((Plan { steps: steps.0, report }, held))
+}
+
+/// The plan of a contained host program.
+pub(super) fn contained(
+    spec: &ContainedSpec,
+    streams: Streams,
+    user_ns: bool,
+) -> Result<Prepared, TargetError> {
+    let report = streams.report;
+    let mut steps = begin(streams, &[], user_ns, false);
+    steps.add("mounting /proc", Op::Proc { target: c"/proc".to_owned(), only_pids: false });
+    steps.add(format!("entering {}", spec.cwd.display()), Op::Chdir(text(&spec.cwd)?));
+    steps.add("setting the umask", Op::Umask(0o022));
+    if let Some(cpu) = spec.cpu {
+        steps.add(format!("pinning to core {cpu}"), pin(cpu)?);
+    }
+    steps.add("setting the limits", Op::Limits(vec![(libc::RLIMIT_CORE, 0, 0)]));
+    let env = spec.env.iter().map(|(name, value)| {
+        let mut both = name.clone();
+        both.push("=");
+        both.push(value);
+        text(both)
+    });
+    let env = env.collect::<Result<_, _>>()?;
+    exec(&mut steps, &spec.argv, env, &[], report)?;
+    Ok((Plan { steps: steps.0, report }, Vec::new()))
+}
+
+fn exec(
+    steps: &mut Steps,
+    argv: &[OsString],
+    env: Vec<CString>,
+    notify: &[u32],
+    report: RawFd,
+) -> Result<(), TargetError> {
+    let name = format!("starting {}", argv.first().map_or("no program".into(), |a| a.to_string_lossy()));
+    let argv = sys::Strings::new(texts(argv)?);
+    steps.add(name, Op::Exec { argv, env: sys::Strings::new(env), notify: notifier(notify, report) });
+    Ok(())
+}
+
+/// Puts the new root together on the stage. Paths are relative to it.
+fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
+    let host = spec.root == Root::Host;
+    // Layers keep files of their own in /tmp; the agent's programs need next to nothing.
+    let size = if host { "mode=755,size=512m,nr_inodes=65536" } else { "mode=755,size=64m,nr_inodes=8192" };
+    steps.mount("tmpfs", STAGE, libc::MS_NODEV, size)?;
+    steps.add("entering the new root", Op::Chdir(text(STAGE)?));
+    for (path, mode) in [("dev", 0o755), ("proc", 0o555), ("tmp", 0o1777), ("w", 0o777), ("run", 0o755)] {
+        if path != "run" || host {
+            steps.directory(path, mode)?;
+        }
+    }
+    devices(steps, host)?;
+    // A nested layer can mount a procfs of its own only where it already sees a whole one (mount_namespaces(7)).
+    let only_pids = !host || spec.filter;
+    steps.add("mounting /proc", Op::Proc { target: c"proc".to_owned(), only_pids });
+    steps.file(&AGENT_PATH[1..], 0o755, Content::Agent)?;
+    if host {
+        host_entries(steps, spec)?;
+    }
+    for (slot, (path, inside)) in spec.bind.iter().enumerate() {
+        let target = &inside[1..];
+        // The host's metadata; a file nobody may look at is no directory then, and the step itself will say more.
+        if std::fs::metadata(path).is_ok_and(|m| m.is_dir()) {
+            steps.directory(target, 0o755)?;
+        } else {
+            steps.file(target, 0o644, Content::Nothing)?;
+        }
+        let name = format!("binding {} as {inside}", path.display());
+        steps.add(name, Op::AttachTree { slot, target: text(target)? });
+    }
+    Ok(())
+}
+
+fn devices(steps: &mut Steps, host: bool) -> Result<(), TargetError> {
+    steps.mount("tmpfs", "dev", libc::MS_NOEXEC, "mode=755,size=64k,nr_inodes=64")?;
+    for device in ["null", "zero", "full", "random", "urandom", "tty"] {
+        let target = format!("dev/{device}");
+        steps.file(&target, 0o666, Content::Nothing)?;
+        // Bound, since a user namespace can't make device nodes.
+        let source = Some(text(format!("/dev/{device}"))?);
+        let op = Op::Mount { source, target: text(&target)?, kind: None, flags: libc::MS_BIND, data: None };
+        steps.add(format!("binding /{target}"), op);
+    }
+    steps.directory("dev/pts", 0o755)?;
+    // `max` since all instances share one pool of the kernel's.
+    steps.mount("devpts", "dev/pts", libc::MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620,max=256")?;
+    steps.symlink("pts/ptmx", "dev/ptmx")?;
+    for (to, path) in [
+        ("/proc/self/fd", "dev/fd"),
+        ("/proc/self/fd/0", "dev/stdin"),
+        ("/proc/self/fd/1", "dev/stdout"),
+        ("/proc/self/fd/2", "dev/stderr"),
+    ] {
+        steps.symlink(to, path)?;
+    }
+    if host {
+        steps.directory("dev/shm", 0o1777)?;
+        steps.mount("tmpfs", "dev/shm", libc::MS_NODEV, "mode=1777,size=512m,nr_inodes=8192")?;
+    }
+    Ok(())
+}
+
+/// The host's top-level entries.
+fn host_entries(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
+    let trouble = |e: io::Error| refused("reading the host's root directory", e, "Check the rights of /");
+    let mut names: Vec<OsString> = Vec::new();
+    for entry in std::fs::read_dir("/").map_err(trouble)? {
+        let name = entry.map_err(trouble)?.file_name();
+        let bound = spec.bind.iter().any(|(_, inside)| inside[1..] == *name);
+        if !bound && !OWN.iter().any(|own| *own == name) {
+            names.push(name);
+        }
+    }
+    // The order of a directory is its file system's affair; that of the jail shall be the same everywhere.
+    names.sort();
+    for name in names {
+        let source = Path::new("/").join(&name);
+        // What can't be looked at can't be bound either.
+        let Ok(meta) = source.symlink_metadata() else { continue };
+        if meta.is_symlink() {
+            steps.symlink(std::fs::read_link(&source).map_err(trouble)?, &name)?;
+            continue;
+        } else if meta.is_dir() {
+            let op = Op::Directory { path: text(&name)?, mode: 0o755 };
+            steps.add(format!("making {}", source.display()), op);
+        } else if meta.is_file() {
+            steps.file(&name, 0o644, Content::Nothing)?;
+        } else {
+            continue;
+        }
+        let needed = NEEDED.iter().any(|n| *n == name);
+        let op = Op::BindHost { source: text(&source)?, target: text(&name)?, needed };
+        steps.add(format!("binding {} read-only", source.display()), op);
+    }
+    Ok(())
+}
+
+fn check_binds(spec: &JailSpec) -> Result<(), TargetError> {
+    let wrong = |inside: &str| {
+        let hint = "Name a path directly below / that the jail doesn't use itself, such as /layer";
+        refused(&format!("binding as {inside:?}"), io::Error::from(Errno::EINVAL), hint)
+    };
+    if spec.bind.len() > MAX_TREES {
+        let hint = format!("At most {MAX_TREES} files can be bound");
+        return Err(refused("binding files", io::Error::from(Errno::E2BIG), &hint));
+    }
+    for (_, inside) in &spec.bind {
+        let name = inside.strip_prefix('/').unwrap_or_default();
+        if ["", ".", ".."].contains(&name) || name.contains('/') || OWN.contains(&name) {
+            return Err(wrong(inside));
+        }
+    }
+    Ok(())
+}
+
+fn pin(cpu: usize) -> Result<Op, TargetError> {
+    let mut cores = [0u64; 16];
+    match cores.get_mut(cpu / 64) {
+        Some(word) => *word = 1 << (cpu % 64),
+        None => {
+            let step = format!("pinning to core {cpu}");
+            return Err(refused(&step, io::Error::from(Errno::EINVAL), "Name a core below 1024"));
+        }
+    }
+    Ok(Op::Pin(cores))
+}
+
+fn limits() -> Result<Op, TargetError> {
+    let lowered = LIMITS.into_iter().map(|(resource, want)| {
+        let hard = sys::hard_limit(resource)
+            .map_err(|e| refused("reading the limits", e.into(), "This should always work"))?;
+        Ok((resource, want.min(hard), want.min(hard)))
+    });
+    Ok(Op::Limits(lowered.collect::<Result<_, TargetError>>()?))
+}
