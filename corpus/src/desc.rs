@@ -27,10 +27,27 @@ pub enum Meaning {
     Clock(Clk, Unit),
     /// An amount of CPU time: never compared, but bounded by the wall time of the program.
     Duration(Dur, Unit),
+    /// Equal on both sides where the file is of one of these types ([`file_types`]), as the low 16 bits of the
+    /// `st_mode` at that byte offset of the same struct say on both sides; else not compared. What a size or a
+    /// link count means depends on the type, and only the kernel's own answer says what a path or a reused
+    /// descriptor number really was.
+    ByType(u16, u16),
     /// A size the kernel chooses (blocks, buffer sizes): compared only for being an error or not.
     SizeHint,
     /// Not compared.
     Opaque,
+}
+
+/// Sets of file types for [`Meaning::ByType`]: bit `st_mode >> 12 & 15` for each.
+pub mod file_types {
+    /// All but directories, whose sizes and link counts are the file system's choice.
+    pub const NOT_DIR: u16 = !(1 << 4);
+    /// All but devices, whose numbers and groups are up to who mounted them.
+    pub const NOT_DEV: u16 = !(1 << 2 | 1 << 6);
+    /// Whether a file of that `st_mode` is in the set.
+    pub const fn has(types: u16, mode: u16) -> bool {
+        types >> (mode >> 12) & 1 == 1
+    }
 }
 
 /// Which clock a reading comes from.
@@ -96,6 +113,10 @@ pub const FD_INOTIFY: FdKinds = 1 << 10;
 pub const FD_PID: FdKinds = 1 << 11;
 /// A null-like device.
 pub const FD_DEV: FdKinds = 1 << 12;
+/// Opened by name without creating: a file, a directory, or `O_PATH`, whichever was there.
+pub const FD_NODE: FdKinds = 1 << 13;
+/// A memfd (always `FD_FILE` as well): the only file that promises seals.
+pub const FD_MEMFD: FdKinds = 1 << 14;
 /// Whatever can be read or written like a stream.
 pub const FD_STREAM: FdKinds = FD_FILE | FD_PIPE | FD_TTY | FD_PTM | FD_SOCK | FD_DEV;
 /// Any descriptor.
@@ -323,8 +344,13 @@ pub const NEED_SIG: u32 = 16;
 /// Needs vdso functions.
 pub const NEED_VDSO: u32 = 32;
 
-/// Changes what children share with the agent by `CLONE_VM`: needs a real fork.
+/// Changes what belongs to the address space itself (`prctl(PR_SET_DUMPABLE)`): a child that shares the agent's
+/// would leak it into later programs, so it must be forked.
 pub const NEED_FORK: u32 = 64;
+
+/// The last page of the window that programs may name as a constant (`PAGE0` to `PAGE12`): the longest length
+/// in the memory table, four pages, still ends inside.
+pub const LAST_PAGE: u64 = 12;
 
 /// The description of one call or variant.
 #[derive(Clone, Copy, Debug)]
@@ -460,6 +486,22 @@ pub const fn of(name: &'static str, off: u16, size: u16, meaning: Meaning) -> OF
 /// Shorthand: the return value is a descriptor of these kinds.
 pub const fn made_fd(kinds: FdKinds) -> Made {
     Made { kind: Kind::Fd(kinds), from: From::Ret }
+}
+/// Shorthand: the 32-bit out field at that offset of argument `arg` is a descriptor of these kinds.
+pub const fn made_fd_at(arg: u8, off: u16, kinds: FdKinds) -> Made {
+    Made { kind: Kind::Fd(kinds), from: From::Out(arg, off) }
+}
+/// Shorthand: the return value is a descriptor of the same kind as that written argument.
+pub const fn made_same_as(written: u8) -> Made {
+    Made { kind: Kind::SameAs(written), from: From::Ret }
+}
+/// Shorthand: the path argument of that index comes to name something.
+pub const fn made_path(arg: u8) -> Made {
+    Made { kind: Kind::Path, from: From::PathArg(arg) }
+}
+/// Shorthand: the return value is of that kind.
+pub const fn made_ret(kind: Kind) -> Made {
+    Made { kind, from: From::Ret }
 }
 /// Shorthand: a pointer to an out buffer of up to `max` exact bytes.
 pub const fn out_buf(max: u16) -> Ty {

@@ -1,13 +1,34 @@
 //! The description tables: one file an area, one entry a call or variant.
 
+mod dirs;
+mod events;
+mod files;
+mod io;
+mod memory;
+mod processes;
+mod shapes;
+mod signals;
+mod time;
 mod tty;
 
 use crate::desc::{Area, Desc};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+/// One table an area, in the order of [`Area::ALL`].
+const TABLES: [&[Desc]; 9] = [
+    tty::CALLS,
+    files::CALLS,
+    dirs::CALLS,
+    io::CALLS,
+    events::CALLS,
+    time::CALLS,
+    processes::CALLS,
+    memory::CALLS,
+    signals::CALLS,
+];
 static ALL: LazyLock<Vec<&'static Desc>> =
-    LazyLock::new(|| [tty::CALLS].into_iter().flat_map(|table| table.iter()).collect());
+    LazyLock::new(|| TABLES.into_iter().flat_map(|table| table.iter()).collect());
 static BY_NAME: LazyLock<HashMap<&'static str, usize>> =
     LazyLock::new(|| ALL.iter().enumerate().map(|(i, d)| (d.name, i)).collect());
 

@@ -1,0 +1,119 @@
+//! Signals: dispositions, masks, sending to oneself, waiting.
+//! Sources: signal(7), sigaction(2), sigprocmask(2), sigpending(2), sigwaitinfo(2), sigaltstack(2), tkill(2).
+
+use super::shapes::*;
+use crate::args;
+use crate::consts::*;
+use crate::desc::*;
+use Meaning::{Address, Exact, Flags, Opaque};
+
+/// The kernel's own `struct sigaction` (arch/x86/include/uapi/asm/signal.h), not libc's. Its restorer is the
+/// compiler's to fill.
+const SIGACTION_IN: &[SField] = &[
+    sf("sa_handler", 0, 8, Ty::Handler),
+    sf("sa_flags", 8, 8, Ty::Flags(&SA)),
+    sf("sa_mask", 24, 8, Ty::SigSet),
+];
+const SIGACTION_OUT: &[OField] = &[
+    // Exact: 0, 1, or the counting handler, and the agent is one static binary at one address on both sides.
+    of("sa_handler", 0, 8, Exact),
+    of("sa_flags", 8, 8, Flags(&SA_OUT)),
+    of("sa_restorer", 16, 8, Opaque),
+    of("sa_mask", 24, 8, Exact),
+];
+const STACK_OUT: &[OField] =
+    &[of("ss_sp", 0, 8, Address), of("ss_flags", 8, 4, Exact), of("ss_size", 16, 8, Exact)];
+const SIZE: Ty = Ty::Const(8);
+
+/// A call of this area.
+const fn signal(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
+    Desc::sys(name, nr, Area::Signals, args, Exact)
+}
+
+/// The table.
+pub const CALLS: &[Desc] = &[
+    signal(
+        "rt_sigaction$set",
+        13,
+        args!["signum": Ty::Signal, "act": in_struct(SIGACTION_IN, 32), "oldact": ZERO,
+        "sigsetsize": SIZE],
+    )
+    .needs(NEED_SIG)
+    .weight(10),
+    signal(
+        "rt_sigaction$swap",
+        13,
+        args!["signum": Ty::Signal, "act": in_struct(SIGACTION_IN, 32),
+        "oldact": out(SIGACTION_OUT, 32), "sigsetsize": SIZE],
+    )
+    .needs(NEED_SIG),
+    signal(
+        "rt_sigaction$get",
+        13,
+        args!["signum": Ty::Signal, "act": ZERO, "oldact": out(SIGACTION_OUT, 32),
+        "sigsetsize": SIZE],
+    )
+    .weight(6),
+    // The size of a signal set must be the kernel's.
+    signal(
+        "rt_sigaction$size",
+        13,
+        args!["signum": Ty::Signal, "act": ZERO, "oldact": ZERO,
+        "sigsetsize": Ty::Int(&[0, 4, 16, 128])],
+    )
+    .weight(1),
+    signal(
+        "rt_sigprocmask",
+        14,
+        args!["how": Ty::Enum(&SIG_HOW), "set": in_struct(SIGSET_IN, 8),
+        "oldset": out(SIGSET_OUT, 8), "sigsetsize": SIZE],
+    )
+    .needs(NEED_SIG)
+    .weight(6),
+    signal(
+        "rt_sigprocmask$block",
+        14,
+        args!["how": ZERO, "set": in_struct(SIGSET_IN, 8), "oldset": ZERO,
+        "sigsetsize": SIZE],
+    )
+    .needs(NEED_SIG)
+    .weight(8),
+    signal(
+        "rt_sigprocmask$unblock",
+        14,
+        args!["how": Ty::Const(1), "set": in_struct(SIGSET_IN, 8), "oldset": ZERO,
+        "sigsetsize": SIZE],
+    )
+    .needs(NEED_SIG),
+    signal(
+        "rt_sigprocmask$get",
+        14,
+        args!["how": ZERO, "set": ZERO, "oldset": out(SIGSET_OUT, 8), "sigsetsize": SIZE],
+    ),
+    signal("rt_sigpending", 127, args!["set": out(SIGSET_OUT, 8), "sigsetsize": SIZE]).weight(6),
+    signal("rt_sigsuspend", 130, args!["mask": in_struct(SIGSET_IN, 8), "sigsetsize": SIZE])
+        .needs(NEED_SIG)
+        .blocks()
+        .weight(2),
+    signal(
+        "rt_sigtimedwait",
+        128,
+        args!["set": in_struct(SIGSET_IN, 8), "info": out(SIGINFO_OUT, 128),
+        "timeout": in_struct(SHORT_IN, 16), "sigsetsize": SIZE],
+    )
+    .blocks()
+    .weight(6),
+    signal("sigaltstack$get", 131, args!["ss": ZERO, "old_ss": out(STACK_OUT, 24)]).weight(1),
+    signal("pause", 34, &[]).blocks().weight(1),
+    // To a thread, so that neither 0 nor -1 can mean a group or everybody.
+    signal("tkill", 200, args!["tid": Ty::Pid, "sig": Ty::Signal]).needs(NEED_SIG).weight(12),
+    signal("kill$self", 62, args!["pid": Ty::Pid, "sig": Ty::Signal]).needs(NEED_SIG).weight(6),
+    signal(
+        "pidfd_send_signal",
+        424,
+        args!["pidfd": Ty::Fd(FD_PID), "sig": Ty::Signal, "info": ZERO, "flags": ZERO],
+    )
+    .needs(NEED_SIG)
+    .weight(2)
+    .since("5.1"),
+];
