@@ -3,7 +3,8 @@
 use super::{Class, Evidence, Finding, Verdict};
 use parallax_corpus::compile::{Span, fields_of};
 use parallax_corpus::desc::{Desc, Out, Ty};
-use parallax_corpus::text::{errno_name, show_meaning, show_ret};
+use parallax_corpus::names::errno_name;
+use parallax_corpus::text::{show_meaning, show_ret};
 use parallax_corpus::{Meaning, Outcome, State};
 use std::collections::{BTreeMap, BTreeSet};
 
