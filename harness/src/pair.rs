@@ -7,13 +7,16 @@ use crate::targets::native::Native;
 use parallax_corpus::compile::{Mode, compile, request};
 use parallax_corpus::desc::{self, Op};
 use parallax_corpus::{CallId, Code, End, Program, Trace};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How hard a run is isolated, lowest first: the ladder a finding climbs before it is believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// A child that shares the agent's memory.
+    #[default]
     Shared,
     /// A forked child.
     Forked,

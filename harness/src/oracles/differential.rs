@@ -149,6 +149,12 @@ fn compare_fields(
             continue;
         }
         let (x, y) = (word(a), word(b));
+        if let Meaning::ByType(mode_at, types) = f.field.meaning {
+            let base = f.at - f.field.off as usize;
+            if ![native, target].iter().all(|o| has_type(&o.out, base + mode_at as usize, types)) {
+                continue;
+            }
+        }
         if let Some(kind) = differ(f.field.meaning, x, y, size, names) {
             let show = |v| show_meaning(f.field.meaning, v, f.field.size);
             return difference(show(x), show(y), kind);
@@ -198,7 +204,7 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
         return None;
     }
     match meaning {
-        Meaning::Exact | Meaning::Fd => Some(
+        Meaning::Exact | Meaning::ByType(..) | Meaning::Fd => Some(
             match (a, b) {
                 (0, _) => "zero became something",
                 (_, 0) => "something became zero",
@@ -225,6 +231,11 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
         }
         Meaning::Address | Meaning::Clock(..) | Meaning::Duration(..) | Meaning::SizeHint | Meaning::Opaque => None,
     }
+}
+
+/// Whether the `st_mode` at that place is of one of the types (`desc::file_types`).
+fn has_type(out: &[u8], mode_at: usize, types: u16) -> bool {
+    out.get(mode_at..mode_at + 2).is_some_and(|mode| types >> (word(mode) >> 12 & 15) & 1 == 1)
 }
 
 /// A 32-bit value as the signed number it is.
