@@ -124,8 +124,14 @@ pub const CALLS: &[Desc] = &[
     .weight(6),
     signal("sigaltstack$get", 131, args!["ss": ZERO, "old_ss": out(STACK_OUT, 24)]).weight(1),
     // What the agent's counting handler saw: how often each signal came, how many in all, and in which order.
-    Desc::with("signal_log", Op::Agent(wire::OP_PEEK), Area::Signals, args!["log": out(LOG_OUT, LOG_SIZE)], Exact)
-        .weight(6),
+    Desc::with(
+        "signal_log",
+        Op::Agent(wire::OP_PEEK),
+        Area::Signals,
+        args!["log": out(LOG_OUT, LOG_SIZE)],
+        Exact,
+    )
+    .weight(6),
     signal("pause", 34, &[]).blocks().weight(1),
     // To a thread, so that neither 0 nor -1 can mean a group or everybody.
     signal("tkill", 200, args!["tid": Ty::Pid, "sig": Ty::Signal]).needs(NEED_SIG).weight(12),
