@@ -5,9 +5,9 @@
 //! doubt. [`store`] keeps the cases. Searching is the `fuzzer` crate's.
 
 pub mod confirm;
-// pub mod investigate;
+pub mod investigate;
 pub mod minimize;
-// pub mod store;
+pub mod store;
 
 use parallax_corpus::Program;
 use parallax_harness::pair::{Pair, PairResult, RunOptions};
