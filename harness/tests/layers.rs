@@ -85,7 +85,7 @@ fn any_command_can_be_a_layer() {
 
 #[test]
 fn a_sandbox_command_can_be_a_layer() {
-    works("bwrap --bind / / --dev /dev --proc /proc --unshare-all --die-with-parent {agent}");
+    works("bwrap --bind / / --dev /dev --proc /proc --unshare-all --cap-drop ALL --die-with-parent {agent}");
 }
 
 #[test]

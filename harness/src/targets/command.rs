@@ -16,6 +16,9 @@ const PLACE: &str = "{agent}";
 /// since it would bind the layer too (a tracer needs `ptrace`, a sandbox needs `unshare`).
 const FILTER: &str = "--filter";
 
+/// Layers that make namespaces of their own, for which a jail must let them.
+const NESTING: [&str; 4] = ["bwrap", "unshare", "nsjail", "firejail"];
+
 /// How long it may take until the agent says hello: the slowest layer tried boots a kernel in 1 s.
 pub const HELLO_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -69,8 +72,9 @@ impl CommandTarget {
         let (program, bind) = host::seen_in_jail(&self.path);
         let mut argv = vec![program];
         argv.extend_from_slice(&self.args);
-        let spec =
-            JailSpec { argv, root: Root::Host, filter: false, notify: Vec::new(), bind, cpu: slot.cpu };
+        let nests = self.path.file_name().is_some_and(|name| NESTING.iter().any(|n| *n == name));
+        let root = if nests { Root::Nest } else { Root::Host };
+        let spec = JailSpec { argv, root, filter: false, notify: Vec::new(), bind, cpu: slot.cpu };
         JailedInstance::new(jail::spawn(&spec)?, &self.name())
     }
 
@@ -95,8 +99,12 @@ impl CommandTarget {
                 "no process of the host runs the agent, so its instructions are interpreted or in a machine \
                      of its own; which system calls go through the layer is not proven"
             }
-            Some(0) => "the agent runs natively and untraced; nothing proves that the layer sees its calls",
-            Some(_) => "the agent runs natively, traced; that the tracer translates its calls is not proven",
+            Some(0) => {
+                "the agent's code is executable on the host and untraced; nothing proves that the layer sees its calls"
+            }
+            Some(_) => {
+                "the agent's code is executable on the host, traced; that the tracer translates its calls is not proven"
+            }
         };
         Ok(format!("the agent says hello and `{}` {stays}: {how}", self.path.display()))
     }

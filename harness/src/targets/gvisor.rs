@@ -75,6 +75,8 @@ pub struct Gvisor {
     /// What the user asked for; `None` is the best there is.
     asked: Option<Platform>,
     platform: Platform,
+    /// It is this `runsc`'s default, so the sandbox's flags may leave it out.
+    implied: bool,
 }
 
 impl Gvisor {
@@ -95,7 +97,9 @@ impl Gvisor {
                 });
             }
         };
-        Ok(Gvisor { path, asked, platform })
+        // "specifies which platform to use: systrap (default), ptrace, kvm."
+        let implied = flags.contains(&format!("{} (default)", platform.name()));
+        Ok(Gvisor { path, asked, platform, implied })
     }
 
     /// The target `gvisor` or `gvisor:PLATFORM`, given what stands after the colon.
@@ -149,8 +153,12 @@ impl Gvisor {
             .map(host::arguments)
             .find(|words| words.iter().any(|w| w == "boot"))
             .ok_or("no process of it is a sandbox (`runsc boot`)")?;
-        if !sandbox.contains(&flag) {
-            return Err(format!("its sandbox runs without {flag}: {}", sandbox.join(" ")));
+        match sandbox.iter().find(|w| w.starts_with("--platform=")) {
+            Some(other) if *other != flag => {
+                return Err(format!("its sandbox runs with {other}, not {flag}"));
+            }
+            None if !self.implied => return Err(format!("its sandbox runs without {flag}")),
+            _ => {}
         }
         let native = nix::sys::utsname::uname().map_err(|e| format!("uname: {e}"))?;
         let host = (native.release().to_string_lossy(), native.version().to_string_lossy());
