@@ -110,11 +110,15 @@ pub fn request(codes: &[&Code]) -> Vec<u8> {
     bytes
 }
 
-/// Whether the program sends `SIGSTOP`, so that its parent must be there to continue it.
+/// Whether the program sends a signal that stops, so that its parent must be there to continue it. Linux lets an
+/// orphaned process group ignore all of them but `SIGSTOP` (setpgid(2)); a layer may not.
 fn sends_stop(program: &Program) -> bool {
-    const SIGSTOP: u64 = 19;
+    // SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU
     program.calls.iter().any(|c| {
-        c.id.desc().written().zip(&c.args).any(|((_, a), v)| a.ty == Ty::Signal && *v == Arg::Int(SIGSTOP))
+        c.id.desc()
+            .written()
+            .zip(&c.args)
+            .any(|((_, a), v)| a.ty == Ty::Signal && matches!(v, Arg::Int(19..=22)))
     })
 }
 

@@ -52,6 +52,8 @@ where
 struct StoredTrace {
     end: End,
     #[serde(default)]
+    stops: u32,
+    #[serde(default)]
     start_ns: i64,
     #[serde(deserialize_with = "list::<_, _, MAX_OUTCOMES>")]
     outcomes: Vec<Outcome>,
@@ -73,8 +75,8 @@ pub mod trace {
     /// # Errors
     /// It is malformed or longer.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trace, D::Error> {
-        let StoredTrace { end, start_ns, outcomes } = StoredTrace::deserialize(deserializer)?;
-        Ok(Trace { end, start_ns, outcomes })
+        let StoredTrace { end, stops, start_ns, outcomes } = StoredTrace::deserialize(deserializer)?;
+        Ok(Trace { end, stops, start_ns, outcomes })
     }
 }
 

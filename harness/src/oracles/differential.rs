@@ -39,6 +39,14 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
             return Verdict::Diverge(evidence.finding("differential", last, "end", shown, kind));
         }
     }
+    if evidence.native.stops != evidence.target.stops {
+        if let Some(last) = evidence.code.own.checked_sub(1) {
+            let (a, b) = (evidence.native.stops, evidence.target.stops);
+            let kind = if a < b { "stopped too often" } else { "not stopped" };
+            let shown = (format!("stopped {a} times"), format!("stopped {b} times"));
+            return Verdict::Diverge(evidence.finding("differential", last, "stops", shown, kind.into()));
+        }
+    }
     Verdict::Agree
 }
 

@@ -219,7 +219,7 @@ impl Target for Gvisor {
 
     fn patience_ms(&self) -> u64 {
         // A first touch of memory or a fork costs milliseconds there, and ptrace ten times that.
-        10_000
+        if self.platform == Platform::Ptrace { 6_000 } else { 3_000 }
     }
 
     fn path(&self) -> Option<PathBuf> {
