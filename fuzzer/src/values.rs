@@ -1,7 +1,7 @@
 //! Plain values for arguments: numbers, flags, bytes, signals. What refers to other calls is in [`crate::generate`].
 
 use crate::dice::Dice;
-use parallax_corpus::desc::{FlagSet, HANDLER};
+use parallax_corpus::desc::{FlagSet, HANDLER, LAST_PAGE};
 use parallax_corpus::wire;
 
 /// Ways to spell a path that no call made. The first ones are names for new files and directories.
@@ -161,6 +161,26 @@ pub fn path(dice: &mut impl Dice) -> Vec<u8> {
 /// The signal that belongs to the agent.
 pub const SIGALRM: u64 = 14;
 
+/// A signal to send: one of those the program handles, or one that does nothing by default; rarely any.
+pub fn signal_to_send(dice: &mut impl Dice, handled: &[u64]) -> u64 {
+    const HARMLESS: &[u64] = &[17, 28, 23, 18];
+    match dice.pick(handled) {
+        Some(own) if dice.percent(60) => *own,
+        _ if dice.percent(8) => signal(dice),
+        _ => dice.pick(HARMLESS).copied().unwrap_or(17),
+    }
+}
+
+/// Protections of pages: nearly always both readable and writable, since the first touch of others is the last.
+pub fn protection(dice: &mut impl Dice, set: &FlagSet) -> u64 {
+    let all = |names: &[&str]| names.iter().filter_map(|n| bit_named(set, |name| name == *n)).fold(0, |a, b| a | b);
+    match dice.below(20) {
+        0 => flags(dice, set),
+        1..=2 => all(&["PROT_READ"]),
+        _ => all(&["PROT_READ", "PROT_WRITE"]),
+    }
+}
+
 /// A signal: mostly one that does not end the program, never the agent's.
 pub fn signal(dice: &mut impl Dice) -> u64 {
     const MILD: &[u64] = &[10, 12, 17, 28, 23, 18, 10, 12];
@@ -192,8 +212,7 @@ pub fn handler(dice: &mut impl Dice) -> u64 {
 
 /// The address of a page in the window; mostly one of the first few, so that calls meet on them.
 pub fn page(dice: &mut impl Dice) -> u64 {
-    let pages = (wire::WINDOW_SIZE / 4096) as usize;
-    let index = if dice.percent(80) { dice.below(4) } else { dice.below(pages) };
+    let index = if dice.percent(80) { dice.below(4) } else { dice.below(LAST_PAGE as usize + 1) };
     wire::WINDOW + 4096 * index as u64
 }
 
