@@ -107,7 +107,7 @@ impl<'a, D: Dice> Builder<'a, D> {
         if let (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(parts)) = (arg.ty, &mut call.args[k]) {
             if self.dice.percent(80) && !parts.is_empty() {
                 let part = self.dice.below(parts.len().min(fields.len()));
-                parts[part] = self.field(&fields[part]);
+                parts[part] = self.field(id, &fields[part]);
                 return;
             }
         }
@@ -121,7 +121,7 @@ impl<'a, D: Dice> Builder<'a, D> {
             Ty::Path => self.path(id, index),
             Ty::Ptr(In::Nothing, Out::Nothing) => Arg::Int(0),
             Ty::Ptr(..) if self.dice.below(1000) < 12 => Arg::Int(values::bad_address(self.dice)),
-            Ty::Ptr(into, out) => self.pointer(into, out),
+            Ty::Ptr(into, out) => self.pointer(id, into, out),
             Ty::Fd(kinds) => {
                 let liked = if self.dice.percent(90) { knowledge::liked_kinds(id, arg.name, kinds) } else { kinds };
                 if arg.name.ends_with("dirfd") && self.dice.percent(85) {
@@ -132,6 +132,13 @@ impl<'a, D: Dice> Builder<'a, D> {
                 self.fd(liked, id.desc().needs & NEED_TTY != 0, Direction::of(id, arg.name))
             }
             Ty::Pid => self.pid(id),
+            // Modes that lock the program itself out say little about what comes after.
+            Ty::Int(modes) if arg.name == "mode" => {
+                let own = if Node::made_by(id) == Node::Dir { 0o700 } else { 0o600 };
+                let open: Vec<u64> = modes.iter().copied().filter(|mode| mode & own == own).collect();
+                let among = if self.dice.percent(88) && !open.is_empty() { &open } else { modes };
+                Arg::Int(values::int(self.dice, among, 8) & 0o7777)
+            }
             Ty::Signal if knowledge::sends(id) => {
                 let handled = knowledge::handled(self.program);
                 Arg::Int(values::signal_to_send(self.dice, &handled))
@@ -155,11 +162,7 @@ impl<'a, D: Dice> Builder<'a, D> {
         match ty {
             Ty::Flags(set) if name == "prot" => Arg::Int(values::protection(dice, set)),
             Ty::Flags(set) => Arg::Int(values::termios_flags(dice, name, set)),
-            // A long spin is worth its time only now and then.
-            Ty::Int(long) if name == "iterations" && !dice.percent(5) => {
-                let short: Vec<u64> = long.iter().copied().filter(|n| *n <= 100_000).collect();
-                Arg::Int(values::int(dice, &short, size))
-            }
+            Ty::Enum(set) if LENGTHS.contains(&name) => Arg::Int(values::length(dice, set)),
             Ty::Enum(set) => Arg::Int(values::one_of(dice, set)),
             Ty::Signal => Arg::Int(values::signal(dice)),
             Ty::SigSet => Arg::Int(values::signal_set(dice)),
@@ -169,7 +172,7 @@ impl<'a, D: Dice> Builder<'a, D> {
             Ty::Timer => self.timer(),
             Ty::Page => self.page(),
             // Numbers of the agent's own descriptors are nobody's to name.
-            Ty::Int(interesting) => Arg::Int(match values::int(dice, interesting, size) {
+            Ty::Int(interesting) => Arg::Int(match values::named_int(dice, name, interesting, size) {
                 200..208 if name.contains("fd") => 20,
                 value => value,
             }),
@@ -178,21 +181,24 @@ impl<'a, D: Dice> Builder<'a, D> {
         }
     }
 
-    fn field(&mut self, field: &SField) -> Arg {
-        self.word(field.name, field.ty, field.size)
+    fn field(&mut self, id: CallId, field: &SField) -> Arg {
+        match field.ty {
+            Ty::Pid => self.pid(id),
+            ty => self.word(field.name, ty, field.size),
+        }
     }
 
-    fn pointer(&mut self, into: In, out: Out) -> Arg {
+    fn pointer(&mut self, id: CallId, into: In, out: Out) -> Arg {
         match (into, out) {
             (In::Nothing, Out::Buf(max) | Out::Opaque(max)) => Arg::Out(values::room(self.dice, max.into())),
             (In::Nothing, Out::Dirents(max)) if self.dice.percent(90) => Arg::Out(max.into()),
             (In::Nothing, Out::Dirents(max)) => Arg::Out(values::room(self.dice, max.into())),
             (In::Nothing, _) => Arg::Out(0),
             (In::Bytes(max), _) => Arg::Bytes(values::bytes(self.dice, max.into())),
-            (In::Struct(fields, _), _) => Arg::Group(fields.iter().map(|f| self.field(f)).collect()),
+            (In::Struct(fields, _), _) => Arg::Group(fields.iter().map(|f| self.field(id, f)).collect()),
             (In::Array(fields, _, max), _) => Arg::Group(
                 (0..self.count(max.into()))
-                    .map(|_| Arg::Group(fields.iter().map(|f| self.field(f)).collect()))
+                    .map(|_| Arg::Group(fields.iter().map(|f| self.field(id, f)).collect()))
                     .collect(),
             ),
             (In::IovIn, _) => {
@@ -249,7 +255,10 @@ impl<'a, D: Dice> Builder<'a, D> {
         if standing.is_some() && self.dice.percent(share) {
             return Arg::Int(standing.unwrap_or(0));
         }
-        let right = |r: &Resource| !r.closed && r.fd_kinds() & kinds != 0 && way.fits(r.kind, r.at.slot);
+        let maker_of: Vec<CallId> = self.program.calls.iter().map(|call| call.id).collect();
+        let right = |r: &Resource| {
+            !r.closed && r.fd_kinds() & kinds != 0 && way.fits(maker_of[r.at.call as usize], r.kind, r.at.slot)
+        };
         if !self.dice.percent(10) {
             if let Some(r) = self.existing(right) {
                 return Arg::Res(r);
@@ -259,8 +268,8 @@ impl<'a, D: Dice> Builder<'a, D> {
             }
         }
         let made =
-            self.make(|m| matches!(m.kind, Kind::Fd(made) if made & kinds != 0) && way.fits(m.kind, m.slot));
-        match made.or_else(|| self.existing(right)) {
+            self.make(|m| matches!(m.kind, Kind::Fd(made) if made & kinds != 0) && way.fits(m.id, m.kind, m.slot));
+        match made {
             Some(r) => Arg::Res(r),
             None => Arg::Int(standing.unwrap_or(u64::MAX)),
         }
@@ -285,7 +294,10 @@ impl<'a, D: Dice> Builder<'a, D> {
         }
         if knowledge::needs_pid(id) && self.dice.percent(96) {
             let found = self.existing(|r| r.kind == Kind::Pid);
-            if let Some(r) = found.or_else(|| self.make(|m| m.kind == Kind::Pid)) {
+            // A group is led by whoever it is named after, and that is the program.
+            let leads = id.name() == "ioctl$tiocspgrp";
+            let made = |m: &Maker| m.kind == Kind::Pid && !(leads && knowledge::spawns(m.id));
+            if let Some(r) = found.or_else(|| self.make(made)) {
                 return Arg::Res(r);
             }
         }
@@ -355,7 +367,7 @@ impl<'a, D: Dice> Builder<'a, D> {
         if makes_path(id, index) {
             return Arg::Bytes(self.new_path());
         }
-        if node == Node::Dir && self.dice.percent(30) || self.dice.percent(4) {
+        if node == Node::Dir && !knowledge::removes_path(id) && self.dice.percent(30) || self.dice.percent(4) {
             return Arg::Bytes(b".".to_vec());
         }
         match self.make(|m| m.kind == Kind::Path && Node::made_by(m.id) == node && m.id.name() != "renameat2") {

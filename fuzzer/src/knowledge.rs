@@ -58,7 +58,9 @@ pub enum Direction {
     Read,
     /// Into it.
     Write,
-    /// Neither, or both.
+    /// Both ways.
+    Both,
+    /// Neither, or it does not matter.
     Any,
 }
 
@@ -74,8 +76,10 @@ impl Direction {
         let pointers = |wanted: fn(&In, &Out) -> bool| {
             id.desc().args.iter().any(|a| matches!(&a.ty, Ty::Ptr(into, out) if wanted(into, out)))
         };
-        if name == "tee" || name == "splice" {
-            Direction::Any
+        if name == "mmap" {
+            Direction::Both
+        } else if name == "ftruncate" || name == "fallocate" {
+            Direction::Write
         } else if pointers(|into, out| matches!(out, Out::Buf(_)) || *into == In::IovOut) {
             Direction::Read
         } else if name.contains("write") && pointers(|into, _| matches!(into, In::Bytes(_) | In::IovIn)) {
@@ -85,14 +89,16 @@ impl Direction {
         }
     }
 
-    /// Whether that end of a two-ended thing is the right one: a pipe is read at its first, written at its second.
-    pub fn fits(self, kind: Kind, slot: u8) -> bool {
-        kind != Kind::Fd(desc::FD_PIPE)
-            || match self {
-                Direction::Read => slot == 0,
-                Direction::Write => slot == 1,
-                Direction::Any => true,
-            }
+    /// Whether what that call makes can be used so: a pipe is read at its first end and written at its second.
+    pub fn fits(self, maker: CallId, kind: Kind, slot: u8) -> bool {
+        let variant = maker.name().split_once('$').map_or("", |(_, variant)| variant);
+        let pipe = kind == Kind::Fd(desc::FD_PIPE);
+        match self {
+            Direction::Read => variant != "wronly" && !(pipe && slot == 1),
+            Direction::Write => variant != "rdonly" && !(pipe && slot == 0),
+            Direction::Both => variant != "wronly" && variant != "rdonly",
+            Direction::Any => true,
+        }
     }
 }
 
@@ -102,7 +108,10 @@ pub fn liked_kinds(id: CallId, argument: &str, kinds: FdKinds) -> FdKinds {
         // Only what has positions.
         "pread64" | "pwrite64" | "preadv" | "preadv2" | "pwritev" | "pwritev2" | "lseek" => desc::FD_FILE,
         // A file is always ready and cannot be watched.
-        "epoll_ctl" => kinds & !desc::FD_FILE,
+        "epoll_ctl" if argument == "fd" => kinds & !(desc::FD_FILE | desc::FD_EPOLL),
+        "fchdir" => desc::FD_DIR,
+        // One of the two must be a pipe.
+        "splice" if argument == "fd_in" => desc::FD_PIPE,
         _ if argument.ends_with("dirfd") => desc::FD_DIR,
         "mmap" => desc::FD_FILE,
         _ => kinds,
@@ -116,7 +125,7 @@ pub fn liked_kinds(id: CallId, argument: &str, kinds: FdKinds) -> FdKinds {
 
 /// Whether a call needs the pid of a process that is there: 0 is nobody to it.
 pub fn needs_pid(id: CallId) -> bool {
-    matches!(id.desc().base_name(), "tkill" | "kill" | "pidfd_open")
+    matches!(id.desc().base_name(), "tkill" | "kill" | "pidfd_open") || id.name() == "ioctl$tiocspgrp"
 }
 
 /// Whether a call waits for a child.

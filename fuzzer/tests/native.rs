@@ -1,6 +1,7 @@
 //! What generated programs do on a real kernel: most of their calls must get past the door.
 
 use libafl_bolts::rands::StdRand;
+use parallax_corpus::names::errno_name;
 use parallax_corpus::{CallId, State, tables};
 use parallax_fuzzer::generate::Generator;
 use parallax_fuzzer::tally::{Tally, Weights};
@@ -25,7 +26,7 @@ fn most_calls_of_generated_programs_succeed_on_linux() {
     let mut dice = StdRand::with_seed(1);
     let weights = Weights::even();
     let mut tally = Tally::default();
-    let mut errors: BTreeMap<(String, i32), u64> = BTreeMap::new();
+    let mut errors: BTreeMap<(String, String), u64> = BTreeMap::new();
     let count = std::env::var("PROGRAMS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
     let programs: Vec<_> = (0..count).map(|_| generator.generate(&mut dice, &weights)).collect();
     let clock = std::time::Instant::now();
@@ -33,15 +34,16 @@ fn most_calls_of_generated_programs_succeed_on_linux() {
     for chunk in programs.chunks(16) {
         for (program, result) in chunk.iter().zip(pair.run(chunk, RunOptions::SEARCH).unwrap()) {
             tally.count(program, &result);
+            if result.unusable() {
+                eprintln!("{:?} {:?} unusable:\n{}", result.native.end, result.target.end, parallax_corpus::text::write(program));
+            }
             cut_short += u64::from(result.native.outcomes.iter().any(|o| o.state == State::NotRun));
             for (call, outcome) in program.calls.iter().zip(&result.native.outcomes) {
-                let what = outcome.errno().unwrap_or(match outcome.state {
-                    State::Done => continue,
-                    State::Blocked => -1,
-                    State::Died => -2,
-                    State::Skipped => -3,
-                    _ => continue,
-                });
+                let what = match outcome.state {
+                    State::Done if outcome.ok() => continue,
+                    State::Done => errno_name(outcome.errno().unwrap_or(0)).to_owned(),
+                    state => format!("{state:?}"),
+                };
                 *errors.entry((call.id.name().to_owned(), what)).or_default() += 1;
             }
         }
@@ -52,10 +54,7 @@ fn most_calls_of_generated_programs_succeed_on_linux() {
     worst.sort_unstable();
     for (n, name, what) in worst.iter().rev().take(60) {
         let runs = CallId::named(name).map(|id| tally.of(id).runs).unwrap_or_default();
-        println!("{n:6} of {runs:6} {name} {}", parallax_corpus::names::errno_name(*what));
-        if *what < 0 {
-            println!("           (state {what})");
-        }
+        println!("{n:6} of {runs:6} {name} {what}");
     }
     for (area, counts) in tally.by_area() {
         println!("{:10} {:6} runs, {:.0}% ok", area.name(), counts.runs, 100.0 * counts.ok as f64 / counts.runs as f64);
