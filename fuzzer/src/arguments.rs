@@ -123,7 +123,8 @@ impl<'a, D: Dice> Builder<'a, D> {
             Ty::Ptr(..) if self.dice.below(1000) < 12 => Arg::Int(values::bad_address(self.dice)),
             Ty::Ptr(into, out) => self.pointer(id, into, out),
             Ty::Fd(kinds) => {
-                let liked = if self.dice.percent(90) { knowledge::liked_kinds(id, arg.name, kinds) } else { kinds };
+                let liked =
+                    if self.dice.percent(90) { knowledge::liked_kinds(id, arg.name, kinds) } else { kinds };
                 if arg.name.ends_with("dirfd") && self.dice.percent(85) {
                     if let Some(here) = self.working_dir() {
                         return Arg::Res(here);
@@ -257,7 +258,9 @@ impl<'a, D: Dice> Builder<'a, D> {
         }
         let maker_of: Vec<CallId> = self.program.calls.iter().map(|call| call.id).collect();
         let right = |r: &Resource| {
-            !r.closed && r.fd_kinds() & kinds != 0 && way.fits(maker_of[r.at.call as usize], r.kind, r.at.slot)
+            !r.closed
+                && r.fd_kinds() & kinds != 0
+                && way.fits(maker_of[r.at.call as usize], r.kind, r.at.slot)
         };
         if !self.dice.percent(10) {
             if let Some(r) = self.existing(right) {
@@ -267,8 +270,9 @@ impl<'a, D: Dice> Builder<'a, D> {
                 return Arg::Int(number);
             }
         }
-        let made =
-            self.make(|m| matches!(m.kind, Kind::Fd(made) if made & kinds != 0) && way.fits(m.id, m.kind, m.slot));
+        let made = self.make(|m| {
+            matches!(m.kind, Kind::Fd(made) if made & kinds != 0) && way.fits(m.id, m.kind, m.slot)
+        });
         match made {
             Some(r) => Arg::Res(r),
             None => Arg::Int(standing.unwrap_or(u64::MAX)),
@@ -367,10 +371,12 @@ impl<'a, D: Dice> Builder<'a, D> {
         if makes_path(id, index) {
             return Arg::Bytes(self.new_path());
         }
-        if node == Node::Dir && !knowledge::removes_path(id) && self.dice.percent(30) || self.dice.percent(4) {
+        if node == Node::Dir && !knowledge::removes_path(id) && self.dice.percent(30) || self.dice.percent(4)
+        {
             return Arg::Bytes(b".".to_vec());
         }
-        match self.make(|m| m.kind == Kind::Path && Node::made_by(m.id) == node && m.id.name() != "renameat2") {
+        match self.make(|m| m.kind == Kind::Path && Node::made_by(m.id) == node && m.id.name() != "renameat2")
+        {
             Some(r) => Arg::Res(r),
             None => Arg::Bytes(values::path(self.dice)),
         }

@@ -42,7 +42,9 @@ impl Node {
 /// Whether the path argument `index` (among all arguments) should be a name that is not there yet.
 pub fn wants_new_path(id: CallId, index: usize) -> bool {
     let name = id.desc().args[index].name;
-    makes_path(id, index) || matches!(name, "newpath" | "linkpath") || id.desc().base_name().starts_with("mkdir")
+    makes_path(id, index)
+        || matches!(name, "newpath" | "linkpath")
+        || id.desc().base_name().starts_with("mkdir")
 }
 
 /// Whether the call takes away the name at its first path.

@@ -96,7 +96,9 @@ pub fn flags(dice: &mut impl Dice, set: &FlagSet) -> u64 {
     for _ in 0..[0, 0, 0, 1, 1, 1, 1, 2, 2, 3][dice.below(10)] {
         let Some((name, bits)) = dice.pick(set.names) else { break };
         // Bits that turn an ordinary open into a special one would mostly fail.
-        let special = ["O_DIRECTORY", "O_TMPFILE", "O_PATH", "EPOLLEXCLUSIVE", "IN_MASK_CREATE"].iter().any(|s| name.starts_with(s));
+        let special = ["O_DIRECTORY", "O_TMPFILE", "O_PATH", "EPOLLEXCLUSIVE", "IN_MASK_CREATE"]
+            .iter()
+            .any(|s| name.starts_with(s));
         let mode = matches!(*name, "O_RDWR" | "O_WRONLY" | "O_RDONLY");
         if !(has_mode && mode || special && !dice.percent(15)) {
             value |= bits;
@@ -206,7 +208,8 @@ pub fn signal_to_send(dice: &mut impl Dice, handled: &[u64]) -> u64 {
 
 /// Protections of pages: nearly always both readable and writable, since the first touch of others is the last.
 pub fn protection(dice: &mut impl Dice, set: &FlagSet) -> u64 {
-    let all = |names: &[&str]| names.iter().filter_map(|n| bit_named(set, |name| name == *n)).fold(0, |a, b| a | b);
+    let all =
+        |names: &[&str]| names.iter().filter_map(|n| bit_named(set, |name| name == *n)).fold(0, |a, b| a | b);
     match dice.below(20) {
         0 => flags(dice, set),
         1..=2 => all(&["PROT_READ"]),
