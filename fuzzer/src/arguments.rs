@@ -1,8 +1,9 @@
 //! Building one call: its arguments, the calls that make what it needs, and what keeps it from waiting.
 
 use crate::dice::Dice;
-use crate::generate::{Generator, LONGEST, call};
-use crate::resources::{Resource, fd_kinds_of, has_tty, made, makes_dir, makes_path, wants_dir};
+use crate::generate::{Generator, LONGEST, Maker, call};
+use crate::knowledge::{self, Direction, Node};
+use crate::resources::{Resource, fd_kinds_of, has_tty, made, makes_path};
 use crate::tally::Weights;
 use crate::values;
 use parallax_corpus::desc::{self, FdKinds, In, Kind, NEED_TTY, NO_PID, Out, SField};
@@ -61,10 +62,15 @@ impl<'a, D: Dice> Builder<'a, D> {
     /// Like [`Builder::push`], with the `.0`th written argument given.
     pub(crate) fn push_with(&mut self, id: CallId, given: Option<(usize, Arg)>) -> Option<usize> {
         let desc = id.desc();
+        if knowledge::waits(id) && knowledge::children(self.program).is_empty() && self.dice.percent(95) {
+            self.make(|m| knowledge::spawns(m.id));
+        }
+        let precedent = self.precedent(id);
         let mut args = Vec::new();
         for (k, (index, arg)) in desc.written().enumerate() {
-            args.push(match &given {
-                Some((at, value)) if *at == k => value.clone(),
+            args.push(match (&given, &precedent) {
+                (Some((at, value)), _) if *at == k => value.clone(),
+                (_, Some(before)) if matches!(arg.ty, Ty::Fd(_)) && k < before.len() => before[k].clone(),
                 _ => self.argument(id, index, arg, &args),
             });
         }
@@ -80,6 +86,20 @@ impl<'a, D: Dice> Builder<'a, D> {
         Some(self.program.calls.len() - 1)
     }
 
+    /// The arguments of an earlier call without which this one would find nothing; made if need be.
+    fn precedent(&mut self, id: CallId) -> Option<Vec<Arg>> {
+        let wanted = knowledge::precedent(id).filter(|wanted| self.generator.allows(*wanted))?;
+        if self.dice.percent(10) {
+            return None;
+        }
+        if !self.program.calls.iter().any(|call| call.id == wanted) && self.depth < DEPTH {
+            self.depth += 1;
+            self.push(wanted);
+            self.depth -= 1;
+        }
+        self.program.calls.iter().rfind(|call| call.id == wanted).map(|call| call.args.clone())
+    }
+
     /// Draws the `k`th written argument of a call anew, or, in a struct or an array, one part of it.
     pub(crate) fn renew(&mut self, call: &mut Call, k: usize) {
         let id = call.id;
@@ -87,7 +107,7 @@ impl<'a, D: Dice> Builder<'a, D> {
         if let (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(parts)) = (arg.ty, &mut call.args[k]) {
             if self.dice.percent(80) && !parts.is_empty() {
                 let part = self.dice.below(parts.len().min(fields.len()));
-                parts[part] = self.field(&fields[part]);
+                parts[part] = self.field(id, &fields[part]);
                 return;
             }
         }
@@ -101,9 +121,29 @@ impl<'a, D: Dice> Builder<'a, D> {
             Ty::Path => self.path(id, index),
             Ty::Ptr(In::Nothing, Out::Nothing) => Arg::Int(0),
             Ty::Ptr(..) if self.dice.below(1000) < 12 => Arg::Int(values::bad_address(self.dice)),
-            Ty::Ptr(into, out) => self.pointer(into, out),
-            Ty::Fd(kinds) => self.fd(kinds, id.desc().needs & NEED_TTY != 0),
-            Ty::Pid => self.pid(id.desc().base_name().starts_with("wait")),
+            Ty::Ptr(into, out) => self.pointer(id, into, out),
+            Ty::Fd(kinds) => {
+                let liked =
+                    if self.dice.percent(90) { knowledge::liked_kinds(id, arg.name, kinds) } else { kinds };
+                if arg.name.ends_with("dirfd") && self.dice.percent(85) {
+                    if let Some(here) = self.working_dir() {
+                        return Arg::Res(here);
+                    }
+                }
+                self.fd(liked, id.desc().needs & NEED_TTY != 0, Direction::of(id, arg.name))
+            }
+            Ty::Pid => self.pid(id),
+            // Modes that lock the program itself out say little about what comes after.
+            Ty::Int(modes) if arg.name == "mode" => {
+                let own = if Node::made_by(id) == Node::Dir { 0o700 } else { 0o600 };
+                let open: Vec<u64> = modes.iter().copied().filter(|mode| mode & own == own).collect();
+                let among = if self.dice.percent(88) && !open.is_empty() { &open } else { modes };
+                Arg::Int(values::int(self.dice, among, 8) & 0o7777)
+            }
+            Ty::Signal if knowledge::sends(id) => {
+                let handled = knowledge::handled(self.program);
+                Arg::Int(values::signal_to_send(self.dice, &handled))
+            }
             // A mapping call is told where to map; the others want what is mapped.
             Ty::Page if id.desc().makes.iter().any(|m| m.kind == Kind::Page) => {
                 Arg::Int(values::page(self.dice))
@@ -121,17 +161,19 @@ impl<'a, D: Dice> Builder<'a, D> {
     fn word(&mut self, name: &str, ty: Ty, size: u8) -> Arg {
         let dice = &mut *self.dice;
         match ty {
+            Ty::Flags(set) if name == "prot" => Arg::Int(values::protection(dice, set)),
             Ty::Flags(set) => Arg::Int(values::termios_flags(dice, name, set)),
+            Ty::Enum(set) if LENGTHS.contains(&name) => Arg::Int(values::length(dice, set)),
             Ty::Enum(set) => Arg::Int(values::one_of(dice, set)),
             Ty::Signal => Arg::Int(values::signal(dice)),
             Ty::SigSet => Arg::Int(values::signal_set(dice)),
             Ty::Handler => Arg::Int(values::handler(dice)),
-            Ty::Fd(kinds) => self.fd(kinds, false),
-            Ty::Pid => self.pid(false),
+            Ty::Fd(kinds) => self.fd(kinds, false, Direction::Any),
+            Ty::Pid => self.any_pid(),
             Ty::Timer => self.timer(),
             Ty::Page => self.page(),
             // Numbers of the agent's own descriptors are nobody's to name.
-            Ty::Int(interesting) => Arg::Int(match values::int(dice, interesting, size) {
+            Ty::Int(interesting) => Arg::Int(match values::named_int(dice, name, interesting, size) {
                 200..208 if name.contains("fd") => 20,
                 value => value,
             }),
@@ -140,21 +182,24 @@ impl<'a, D: Dice> Builder<'a, D> {
         }
     }
 
-    fn field(&mut self, field: &SField) -> Arg {
-        self.word(field.name, field.ty, field.size)
+    fn field(&mut self, id: CallId, field: &SField) -> Arg {
+        match field.ty {
+            Ty::Pid => self.pid(id),
+            ty => self.word(field.name, ty, field.size),
+        }
     }
 
-    fn pointer(&mut self, into: In, out: Out) -> Arg {
+    fn pointer(&mut self, id: CallId, into: In, out: Out) -> Arg {
         match (into, out) {
             (In::Nothing, Out::Buf(max) | Out::Opaque(max)) => Arg::Out(values::room(self.dice, max.into())),
             (In::Nothing, Out::Dirents(max)) if self.dice.percent(90) => Arg::Out(max.into()),
             (In::Nothing, Out::Dirents(max)) => Arg::Out(values::room(self.dice, max.into())),
             (In::Nothing, _) => Arg::Out(0),
             (In::Bytes(max), _) => Arg::Bytes(values::bytes(self.dice, max.into())),
-            (In::Struct(fields, _), _) => Arg::Group(fields.iter().map(|f| self.field(f)).collect()),
+            (In::Struct(fields, _), _) => Arg::Group(fields.iter().map(|f| self.field(id, f)).collect()),
             (In::Array(fields, _, max), _) => Arg::Group(
                 (0..self.count(max.into()))
-                    .map(|_| Arg::Group(fields.iter().map(|f| self.field(f)).collect()))
+                    .map(|_| Arg::Group(fields.iter().map(|f| self.field(id, f)).collect()))
                     .collect(),
             ),
             (In::IovIn, _) => {
@@ -182,11 +227,11 @@ impl<'a, D: Dice> Builder<'a, D> {
     }
 
     /// Appends a call that makes such a thing.
-    fn make(&mut self, wanted: impl Fn(CallId, Kind) -> bool) -> Option<ResRef> {
+    fn make(&mut self, wanted: impl Fn(&Maker) -> bool) -> Option<ResRef> {
         if self.depth >= DEPTH || self.program.calls.len() + 1 >= LONGEST {
             return None;
         }
-        let makers: Vec<_> = self.generator.makers().iter().filter(|m| wanted(m.id, m.kind)).collect();
+        let makers: Vec<_> = self.generator.makers().iter().filter(|m| wanted(m)).collect();
         let maker = makers[self.dice.weighted(makers.iter().map(|m| self.weights.of(m.id)))?];
         self.depth += 1;
         let made = self.push(maker.id).map(|call| ResRef { call: call as u16, slot: maker.slot });
@@ -195,7 +240,7 @@ impl<'a, D: Dice> Builder<'a, D> {
     }
 
     /// A descriptor of one of these kinds; rarely a wrong, closed or made-up one.
-    fn fd(&mut self, kinds: FdKinds, tty: bool) -> Arg {
+    fn fd(&mut self, kinds: FdKinds, tty: bool, way: Direction) -> Arg {
         match self.dice.below(100) {
             0..2 => return Arg::Int(values::stray_fd(self.dice)),
             2..4 => {
@@ -211,7 +256,12 @@ impl<'a, D: Dice> Builder<'a, D> {
         if standing.is_some() && self.dice.percent(share) {
             return Arg::Int(standing.unwrap_or(0));
         }
-        let right = |r: &Resource| !r.closed && r.fd_kinds() & kinds != 0;
+        let maker_of: Vec<CallId> = self.program.calls.iter().map(|call| call.id).collect();
+        let right = |r: &Resource| {
+            !r.closed
+                && r.fd_kinds() & kinds != 0
+                && way.fits(maker_of[r.at.call as usize], r.kind, r.at.slot)
+        };
         if !self.dice.percent(10) {
             if let Some(r) = self.existing(right) {
                 return Arg::Res(r);
@@ -220,8 +270,10 @@ impl<'a, D: Dice> Builder<'a, D> {
                 return Arg::Int(number);
             }
         }
-        let made = self.make(|_, kind| matches!(kind, Kind::Fd(made) if made & kinds != 0));
-        match made.or_else(|| self.existing(right)) {
+        let made = self.make(|m| {
+            matches!(m.kind, Kind::Fd(made) if made & kinds != 0) && way.fits(m.id, m.kind, m.slot)
+        });
+        match made {
             Some(r) => Arg::Res(r),
             None => Arg::Int(standing.unwrap_or(u64::MAX)),
         }
@@ -238,34 +290,56 @@ impl<'a, D: Dice> Builder<'a, D> {
         }
     }
 
-    fn pid(&mut self, child_wanted: bool) -> Arg {
-        let child = |r: &Resource| r.kind == Kind::Pid;
-        let found = if self.dice.percent(60) || child_wanted { self.existing(child) } else { None };
-        if let Some(r) = found {
-            return Arg::Res(r);
+    /// A pid for that call: a child for one that waits, somebody for one that needs somebody.
+    fn pid(&mut self, id: CallId) -> Arg {
+        if knowledge::waits(id) {
+            let children = knowledge::children(self.program);
+            return self.dice.pick(&children).map_or(Arg::Int(NO_PID), |child| Arg::Res(*child));
         }
-        if child_wanted || self.dice.percent(25) {
-            if let Some(r) = self.make(|_, kind| kind == Kind::Pid) {
+        if knowledge::needs_pid(id) && self.dice.percent(96) {
+            let found = self.existing(|r| r.kind == Kind::Pid);
+            // A group is led by whoever it is named after, and that is the program.
+            let leads = id.name() == "ioctl$tiocspgrp";
+            let made = |m: &Maker| m.kind == Kind::Pid && !(leads && knowledge::spawns(m.id));
+            if let Some(r) = found.or_else(|| self.make(made)) {
                 return Arg::Res(r);
             }
         }
-        Arg::Int(if self.dice.percent(5) { NO_PID } else { 0 })
+        self.any_pid()
+    }
+
+    fn any_pid(&mut self) -> Arg {
+        if self.dice.percent(50) {
+            if let Some(r) = self.existing(|r| r.kind == Kind::Pid) {
+                return Arg::Res(r);
+            }
+        }
+        Arg::Int(if self.dice.percent(4) { NO_PID } else { 0 })
+    }
+
+    /// A descriptor of the working directory, where the program's paths begin.
+    fn working_dir(&mut self) -> Option<ResRef> {
+        let here = CallId::named("openat$cwd")?;
+        let program = &*self.program;
+        let open = made(program, program.calls.len());
+        let found = open.iter().rfind(|r| !r.closed && program.calls[r.at.call as usize].id == here);
+        found.map(|r| r.at).or_else(|| self.make(|m| m.id == here))
     }
 
     fn timer(&mut self) -> Arg {
         if self.dice.percent(3) {
             return Arg::Int([u64::MAX, 99][self.dice.below(2)]);
         }
-        let found = self.existing(|r| r.kind == Kind::Timer);
-        found.or_else(|| self.make(|_, kind| kind == Kind::Timer)).map_or(Arg::Int(99), Arg::Res)
+        let found = self.existing(|r| r.kind == Kind::Timer && !r.closed);
+        found.or_else(|| self.make(|m| m.kind == Kind::Timer)).map_or(Arg::Int(99), Arg::Res)
     }
 
     fn page(&mut self) -> Arg {
         if self.dice.percent(5) {
             return Arg::Int(values::page(self.dice));
         }
-        let found = self.existing(|r| r.kind == Kind::Page);
-        match found.or_else(|| self.make(|_, kind| kind == Kind::Page)) {
+        let found = self.existing(|r| r.kind == Kind::Page && !r.closed);
+        match found.or_else(|| self.make(|m| m.kind == Kind::Page)) {
             Some(r) => Arg::Res(r),
             None => Arg::Int(values::page(self.dice)),
         }
@@ -279,17 +353,16 @@ impl<'a, D: Dice> Builder<'a, D> {
                 _ => Arg::Bytes(values::path(self.dice)),
             };
         }
-        let opens = id.desc().base_name().starts_with("open");
-        let new = makes_path(id, index) && !(opens && self.dice.percent(50));
-        if new {
+        let opens = id.name() == "openat";
+        if knowledge::wants_new_path(id, index) && !(opens && self.dice.percent(50)) {
             return Arg::Bytes(self.new_path());
         }
-        let wants_dir = wants_dir(id);
+        let node = if self.dice.percent(90) { Node::wanted_by(id) } else { Node::File };
         let program = &*self.program;
         let right: Vec<ResRef> = made(program, program.calls.len())
             .iter()
-            .filter(|r| r.kind == Kind::Path)
-            .filter(|r| makes_dir(program.calls[r.at.call as usize].id) == wants_dir)
+            .filter(|r| r.kind == Kind::Path && !r.closed)
+            .filter(|r| Node::made_by(program.calls[r.at.call as usize].id) == node)
             .map(|r| r.at)
             .collect();
         if let Some(r) = self.dice.pick(&right) {
@@ -298,10 +371,12 @@ impl<'a, D: Dice> Builder<'a, D> {
         if makes_path(id, index) {
             return Arg::Bytes(self.new_path());
         }
-        if self.dice.percent(8) {
+        if node == Node::Dir && !knowledge::removes_path(id) && self.dice.percent(30) || self.dice.percent(4)
+        {
             return Arg::Bytes(b".".to_vec());
         }
-        match self.make(|maker, kind| kind == Kind::Path && makes_dir(maker) == wants_dir) {
+        match self.make(|m| m.kind == Kind::Path && Node::made_by(m.id) == node && m.id.name() != "renameat2")
+        {
             Some(r) => Arg::Res(r),
             None => Arg::Bytes(values::path(self.dice)),
         }
@@ -318,7 +393,7 @@ impl<'a, D: Dice> Builder<'a, D> {
             });
             for path in paths {
                 used.push(path);
-                if makes_dir(call.id) {
+                if Node::made_by(call.id) == Node::Dir && !call.id.desc().makes.is_empty() {
                     dirs.push(path);
                 }
             }
@@ -361,8 +436,12 @@ impl<'a, D: Dice> Builder<'a, D> {
         for (k, (_, arg)) in desc.written().enumerate() {
             if let (Ty::Flags(set) | Ty::Enum(set), Arg::Int(value)) = (arg.ty, &mut args[k]) {
                 match values::bit_named(set, |n| n.ends_with("NOHANG") || n.ends_with("DONTWAIT")) {
-                    Some(bit) if matches!(arg.ty, Ty::Flags(_)) && self.dice.percent(60) => *value |= bit,
+                    Some(bit) if matches!(arg.ty, Ty::Flags(_)) && self.dice.percent(30) => *value |= bit,
                     _ => {}
+                }
+                // Without it, waitid(2) waits for nothing and says so.
+                if let Some(bit) = values::bit_named(set, |n| n == "WEXITED") {
+                    *value |= bit;
                 }
             }
         }
@@ -370,6 +449,13 @@ impl<'a, D: Dice> Builder<'a, D> {
             desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(In::IovOut, _) | Ty::Ptr(_, Out::Buf(_))));
         let first = desc.written().position(|(_, a)| matches!(a.ty, Ty::Fd(_)));
         let Some(fd) = first.map(|k| args[k].clone()) else { return };
+        if desc.name == "read$event" && self.dice.percent(80) {
+            let writer = CallId::named("write$event").filter(|id| self.generator.allows(*id));
+            if let (Some(id), true) = (writer, self.program.calls.len() + 1 < LONGEST) {
+                self.program.calls.push(call(id, vec![fd, Arg::Group(vec![Arg::Int(1)])]));
+                return;
+            }
+        }
         if !(reads && self.dice.percent(75) && self.feed(desc, &fd)) {
             self.make_nonblocking(&fd);
         }

@@ -186,7 +186,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
     fn search(&mut self) -> anyhow::Result<Ending> {
         let (found, complaints) = self.engine.resume()?;
         complaints.iter().for_each(|text| self.monitor.say(text));
-        if found > 0 {
+        if found > 0 && !self.options.quiet {
             self.monitor
                 .say(&format!("{found} programs on disk that the snapshot lacks: run again and kept"));
         }

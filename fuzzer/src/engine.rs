@@ -7,20 +7,19 @@ use crate::objective::{DivergenceObjective, FindingMeta, LEDGER, Ledger};
 use crate::runner::{PoolExecutor, Runner};
 use crate::schedule::NewestScheduler;
 use crate::snapshot::Snapshot;
-use crate::stage::{BatchStage, Keep, settle};
+use crate::stage::{BatchStage, Keep};
 use crate::tally::Tally;
 use anyhow::Context as _;
 use libafl::corpus::{Corpus, InMemoryCorpus, InMemoryOnDiskCorpus, Testcase};
 use libafl::events::NopEventManager;
 use libafl::fuzzer::NopInputFilter;
-use libafl::inputs::{BytesInputConverter, Input};
+use libafl::inputs::BytesInputConverter;
 use libafl::schedulers::Scheduler;
 use libafl::state::{HasCorpus, HasExecutions, HasRand, HasSolutions, StdState};
 use libafl::{Error, Fuzzer, HasMetadata, HasNamedMetadata, HasScheduler, StdFuzzer};
 use libafl_bolts::rands::StdRand;
 use parallax_corpus::Program;
 use parallax_harness::oracles::Finding;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,7 +43,6 @@ pub struct Engine<'a, R> {
     stages: (BatchStage, ()),
     generator: Arc<Generator>,
     dir: PathBuf,
-    names: BTreeSet<String>,
 }
 
 impl<'a, R: Runner> Engine<'a, R> {
@@ -75,7 +73,6 @@ impl<'a, R: Runner> Engine<'a, R> {
             stages: (BatchStage::new(Arc::clone(&generator), batch), ()),
             generator,
             dir: dir.to_owned(),
-            names: BTreeSet::new(),
         })
     }
 
@@ -131,10 +128,10 @@ impl<'a, R: Runner> Engine<'a, R> {
     /// It cannot be written.
     pub fn add(&mut self, program: Program) -> anyhow::Result<()> {
         let input = ProgramInput(program);
-        if self.names.insert(input.file_name()) {
+        if !self.stages.0.names.contains(&input.file_name()) {
             let id = self.state.corpus_mut().add(Testcase::from(input.clone()))?;
             self.search.scheduler_mut().on_add(&mut self.state, id)?;
-            settle(&mut self.state, id, input)?;
+            self.stages.0.settle(&mut self.state, id, input)?;
         }
         Ok(())
     }
@@ -264,13 +261,16 @@ impl<'a, R: Runner> Engine<'a, R> {
             .with_context(|| format!("cannot list {}", self.dir.display()))?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|e| e == EXTENSION))
-            .filter(|path| !self.names.contains(&*path.file_name().unwrap_or_default().to_string_lossy()))
+            .filter(|path| {
+                !self.stages.0.names.contains(&*path.file_name().unwrap_or_default().to_string_lossy())
+            })
             .collect();
         paths.sort();
         let mut programs = Vec::new();
+        let mut known = self.stages.0.names.clone();
         for path in &paths {
-            if let Some(input) = self.load(path, &mut complaints) {
-                self.names.insert(input.file_name());
+            // A copy under another name is the same program.
+            if let Some(input) = self.load(path, &mut complaints).filter(|input| known.insert(input.file_name())) {
                 programs.push(input.0);
             }
         }
@@ -280,14 +280,14 @@ impl<'a, R: Runner> Engine<'a, R> {
     }
 
     fn load(&self, path: &Path, complaints: &mut Vec<String>) -> Option<ProgramInput> {
-        match ProgramInput::from_file(path) {
+        match ProgramInput::read(path) {
             Ok(input) if self.generator.allows_program(&input.0) => Some(input),
             Ok(_) => {
                 complaints.push(format!("{}: skipped: it has a call that is switched off", path.display()));
                 None
             }
             Err(error) => {
-                complaints.push(format!("{}: skipped: {error}", path.display()));
+                complaints.push(format!("{}: skipped: {error:#}", path.display()));
                 None
             }
         }

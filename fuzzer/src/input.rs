@@ -20,6 +20,14 @@ impl ProgramInput {
     pub fn file_name(&self) -> String {
         format!("{:016x}.{EXTENSION}", xxh3_64(&pack::program_to_bytes(&self.0)))
     }
+
+    /// Reads a corpus file and checks the program in it.
+    ///
+    /// # Errors
+    /// It cannot be read, is damaged, or holds no well-formed program.
+    pub fn read(path: &Path) -> anyhow::Result<ProgramInput> {
+        Ok(ProgramInput(pack::program_from_bytes(&std::fs::read(path)?)?))
+    }
 }
 
 impl Input for ProgramInput {
@@ -34,9 +42,7 @@ impl Input for ProgramInput {
     }
 
     fn from_file<P: AsRef<Path>>(path: P) -> Result<Self, Error> {
-        let bytes = std::fs::read(&path)?;
-        let program = pack::program_from_bytes(&bytes).map_err(|e| Error::serialize(e.to_string()))?;
-        Ok(ProgramInput(program))
+        ProgramInput::read(path.as_ref()).map_err(|e| Error::serialize(format!("{e:#}")))
     }
 
     fn generate_name(&self, _id: Option<CorpusId>) -> String {

@@ -1,7 +1,8 @@
 //! What a program has made so far, and who makes what.
 
+use crate::knowledge::removes_path;
 use parallax_corpus::desc::{FdKinds, From, Kind, NEED_TTY};
-use parallax_corpus::{Arg, CallId, Program, ResRef, desc};
+use parallax_corpus::{Arg, Call, CallId, Program, ResRef, Ty, desc};
 
 /// One thing made by a program.
 #[derive(Clone, Copy, Debug)]
@@ -10,7 +11,7 @@ pub struct Resource {
     pub at: ResRef,
     /// What it is; never [`Kind::SameAs`].
     pub kind: Kind,
-    /// Whether a later call closed it.
+    /// Whether a later call closed it, or took the name away.
     pub closed: bool,
 }
 
@@ -28,10 +29,8 @@ impl Resource {
 pub fn made(program: &Program, upto: usize) -> Vec<Resource> {
     let mut all: Vec<Resource> = Vec::new();
     for (i, call) in program.calls.iter().enumerate().take(upto) {
-        if call.id.desc().base_name() == "close" {
-            if let Some(Arg::Res(r)) = call.args.first() {
-                all.iter_mut().filter(|made| made.at == *r).for_each(|made| made.closed = true);
-            }
+        if let Some(gone) = taken_away(call) {
+            all.iter_mut().filter(|made| made.at == gone).for_each(|made| made.closed = true);
         }
         for slot in 0..call.id.desc().makes.len() {
             let at = ResRef { call: i as u16, slot: slot as u8 };
@@ -41,6 +40,25 @@ pub fn made(program: &Program, upto: usize) -> Vec<Resource> {
         }
     }
     all
+}
+
+/// What a call closes, deletes or removes.
+fn taken_away(call: &Call) -> Option<ResRef> {
+    let first = |wanted: fn(&Ty) -> bool| {
+        let mut args = call.id.desc().written().zip(&call.args);
+        args.find(|((_, described), _)| wanted(&described.ty)).map(|(_, arg)| arg)
+    };
+    let arg = match call.id.desc().base_name() {
+        "close" => first(|ty| matches!(ty, Ty::Fd(_))),
+        "timer_delete" => first(|ty| *ty == Ty::Timer),
+        "munmap" => first(|ty| *ty == Ty::Page),
+        _ if removes_path(call.id) => first(|ty| *ty == Ty::Path),
+        _ => None,
+    };
+    match arg {
+        Some(Arg::Res(r)) => Some(*r),
+        _ => None,
+    }
 }
 
 /// Whether descriptors 0 to 3 are a terminal and its master.
@@ -64,14 +82,4 @@ pub fn fd_kinds_of(program: &Program, arg: &Arg) -> FdKinds {
 /// Whether the call's argument of index `arg` (among all arguments) names a path the call makes.
 pub fn makes_path(id: CallId, arg: usize) -> bool {
     id.desc().makes.iter().any(|made| made.kind == Kind::Path && made.from == From::PathArg(arg as u8))
-}
-
-/// Whether the call makes a directory.
-pub fn makes_dir(id: CallId) -> bool {
-    id.desc().base_name().starts_with("mkdir")
-}
-
-/// Whether the call wants a directory where it takes a path.
-pub fn wants_dir(id: CallId) -> bool {
-    matches!(id.desc().base_name(), "rmdir" | "chdir") || id.name().ends_with("$dir")
 }

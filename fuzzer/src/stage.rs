@@ -29,6 +29,7 @@ use parallax_corpus::{CallId, Program};
 use parallax_harness::oracles::{Class, Finding};
 use parallax_harness::pair::PairResult;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// One group of programs in so many is fresh from the generator; the others are mutants of one program each.
@@ -97,6 +98,8 @@ pub struct BatchStage {
     pub budget: usize,
     /// Groups of programs drawn so far.
     pub groups: u64,
+    /// Names of the corpus's files.
+    pub names: BTreeSet<String>,
     /// Programs to be run first: known differences taken out.
     unmasked: Vec<Program>,
     /// Results that said nothing: a side could not set the program up.
@@ -113,6 +116,7 @@ impl BatchStage {
             batch,
             budget: usize::MAX,
             groups: 0,
+            names: BTreeSet::new(),
             unmasked: Vec::new(),
             unusable: 0,
         }
@@ -210,9 +214,31 @@ impl BatchStage {
             self.account(state, &input.0, &finding)?;
         }
         match id {
-            Some(id) => settle(state, id, input),
+            Some(id) => self.settle(state, id, input),
             None => Ok(()),
         }
+    }
+
+    /// Keeps a new corpus program in memory, and makes sure that it is on disk: LibAFL's corpus only logs that
+    /// it could not write.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn settle(
+        &mut self,
+        state: &mut SearchState,
+        id: CorpusId,
+        input: ProgramInput,
+    ) -> Result<(), Error> {
+        let mut testcase = state.corpus().get(id)?.borrow_mut();
+        if let Some(path) = testcase.file_path() {
+            if !path.exists() {
+                input.to_file(path)?;
+            }
+        }
+        self.names.extend(testcase.filename().clone());
+        testcase.set_input(input);
+        Ok(())
     }
 
     /// Counts a known finding against its call, and now and then takes that call out of the program, to see
@@ -246,19 +272,6 @@ fn culprit(program: &Program, finding: &Finding) -> Option<usize> {
     }
     let cause = CallId::named(&finding.cause)?;
     program.calls.iter().rposition(|call| call.id == cause)
-}
-
-/// Keeps a new corpus program in memory, and makes sure that it is on disk: LibAFL's corpus only logs that it
-/// could not write.
-pub fn settle(state: &mut SearchState, id: CorpusId, input: ProgramInput) -> Result<(), Error> {
-    let mut testcase = state.corpus().get(id)?.borrow_mut();
-    if let Some(path) = testcase.file_path().clone() {
-        if !path.exists() {
-            input.to_file(&path)?;
-        }
-    }
-    testcase.set_input(input);
-    Ok(())
 }
 
 impl Named for BatchStage {

@@ -1,7 +1,7 @@
 //! Plain values for arguments: numbers, flags, bytes, signals. What refers to other calls is in [`crate::generate`].
 
 use crate::dice::Dice;
-use parallax_corpus::desc::{FlagSet, HANDLER};
+use parallax_corpus::desc::{FlagSet, HANDLER, LAST_PAGE};
 use parallax_corpus::wire;
 
 /// Ways to spell a path that no call made. The first ones are names for new files and directories.
@@ -19,10 +19,7 @@ const PIECES: &[&[u8]] = &[
     b"\r",
     b"\t",
     b"\x7f",
-    b"\x03",
     b"\x04",
-    b"\x1a",
-    b"\x1c",
     b"\x15",
     b"\x16",
     b"\x17",
@@ -33,6 +30,36 @@ const PIECES: &[&[u8]] = &[
     b"\0",
     b"0123456789",
 ];
+
+/// The characters that send signals: they mostly end the program.
+const DEADLY: &[&[u8]] = &[b"\x03", b"\x1a", b"\x1c"];
+
+/// A number by its name, where the name says which numbers are taken: parts of a second, and how long to spin.
+pub fn named_int(dice: &mut impl Dice, name: &str, interesting: &[u64], size: u8) -> u64 {
+    let most = match name {
+        // Nothing but a listed one: a number near the largest would spin for ever. Long ones are for now and then.
+        "iterations" => {
+            let most = if dice.percent(5) { u64::MAX } else { 100_000 };
+            let some: Vec<u64> = interesting.iter().copied().filter(|n| *n <= most).collect();
+            return dice.pick(&some).copied().unwrap_or(0);
+        }
+        _ if name.ends_with("nsec") => 999_999_999,
+        _ if name.ends_with("usec") => 999_999,
+        _ => u64::MAX,
+    };
+    let valid: Vec<u64> = interesting.iter().copied().filter(|n| *n <= most).collect();
+    let among = if dice.percent(94) && !valid.is_empty() { &valid } else { interesting };
+    int(dice, among, size)
+}
+
+/// A length of a mapping: mostly whole pages, since none is refused.
+pub fn length(dice: &mut impl Dice, set: &FlagSet) -> u64 {
+    let pages: Vec<u64> = set.names.iter().map(|(_, n)| *n).filter(|n| *n > 0 && n % 4096 == 0).collect();
+    match dice.pick(&pages) {
+        Some(length) if dice.percent(88) => *length,
+        _ => one_of(dice, set),
+    }
+}
 
 /// How many bytes a word of `size` bytes can carry, as a mask.
 fn mask(size: u8) -> u64 {
@@ -61,12 +88,19 @@ pub fn int(dice: &mut impl Dice, interesting: &[u64], size: u8) -> u64 {
 pub fn flags(dice: &mut impl Dice, set: &FlagSet) -> u64 {
     let has_mode = bit_named(set, |n| n == "O_RDWR").is_some();
     let mut value = if has_mode { access_mode(dice, set) } else { 0 };
+    // An empty mask asks for nothing and is refused.
+    let watches = set.names.iter().any(|(name, _)| name.starts_with("IN_"));
+    if watches || bit_named(set, |n| n == "EPOLLIN").is_some() {
+        value |= one_of(dice, set);
+    }
     for _ in 0..[0, 0, 0, 1, 1, 1, 1, 2, 2, 3][dice.below(10)] {
         let Some((name, bits)) = dice.pick(set.names) else { break };
         // Bits that turn an ordinary open into a special one would mostly fail.
-        let special = ["O_DIRECTORY", "O_TMPFILE", "O_PATH"].iter().any(|s| name.starts_with(s));
+        let special = ["O_DIRECTORY", "O_TMPFILE", "O_PATH", "EPOLLEXCLUSIVE", "IN_MASK_CREATE"]
+            .iter()
+            .any(|s| name.starts_with(s));
         let mode = matches!(*name, "O_RDWR" | "O_WRONLY" | "O_RDONLY");
-        if !(has_mode && (mode || special && !dice.percent(15))) {
+        if !(has_mode && mode || special && !dice.percent(15)) {
             value |= bits;
         }
     }
@@ -123,6 +157,7 @@ pub fn bytes(dice: &mut impl Dice, max: usize) -> Vec<u8> {
         // A long text of one kind is a line longer than a queue; a short one is a mixture.
         match dice.below(3) {
             0 if wanted > 16 => text.extend_from_slice(&[b'a'; 32]),
+            1 if dice.percent(8) => text.extend_from_slice(dice.pick(DEADLY).copied().unwrap_or(b"\x03")),
             _ => text.extend_from_slice(dice.pick(PIECES).copied().unwrap_or(b"a")),
         }
     }
@@ -161,6 +196,27 @@ pub fn path(dice: &mut impl Dice) -> Vec<u8> {
 /// The signal that belongs to the agent.
 pub const SIGALRM: u64 = 14;
 
+/// A signal to send: one of those the program handles, or one that does nothing by default; rarely any.
+pub fn signal_to_send(dice: &mut impl Dice, handled: &[u64]) -> u64 {
+    const HARMLESS: &[u64] = &[17, 28, 23, 18];
+    match dice.pick(handled) {
+        Some(own) if dice.percent(60) => *own,
+        _ if dice.percent(8) => signal(dice),
+        _ => dice.pick(HARMLESS).copied().unwrap_or(17),
+    }
+}
+
+/// Protections of pages: nearly always both readable and writable, since the first touch of others is the last.
+pub fn protection(dice: &mut impl Dice, set: &FlagSet) -> u64 {
+    let all =
+        |names: &[&str]| names.iter().filter_map(|n| bit_named(set, |name| name == *n)).fold(0, |a, b| a | b);
+    match dice.below(20) {
+        0 => flags(dice, set),
+        1..=2 => all(&["PROT_READ"]),
+        _ => all(&["PROT_READ", "PROT_WRITE"]),
+    }
+}
+
 /// A signal: mostly one that does not end the program, never the agent's.
 pub fn signal(dice: &mut impl Dice) -> u64 {
     const MILD: &[u64] = &[10, 12, 17, 28, 23, 18, 10, 12];
@@ -192,8 +248,7 @@ pub fn handler(dice: &mut impl Dice) -> u64 {
 
 /// The address of a page in the window; mostly one of the first few, so that calls meet on them.
 pub fn page(dice: &mut impl Dice) -> u64 {
-    let pages = (wire::WINDOW_SIZE / 4096) as usize;
-    let index = if dice.percent(80) { dice.below(4) } else { dice.below(pages) };
+    let index = if dice.percent(80) { dice.below(4) } else { dice.below(LAST_PAGE as usize + 1) };
     wire::WINDOW + 4096 * index as u64
 }
 
