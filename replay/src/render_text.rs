@@ -100,7 +100,12 @@ pub fn sentence(finding: &Finding, target: &str) -> String {
                 "end" => format!("the end of the program{via}"),
                 field => format!("{name}, {field}{via}"),
             };
-            format!("{what}: Linux gives {native}, {target} gives {theirs}")
+            if finding.oracle == "differential" {
+                format!("{what}: Linux gives {native}, {target} gives {theirs}")
+            } else {
+                // An invariant says no value but how it stands.
+                format!("{what}: {native} on Linux, {theirs} on {target}")
+            }
         }
     }
 }
@@ -205,4 +210,8 @@ fn list(out: &mut String, title: &str, lines: &[String]) {
 fn line(out: &mut String, what: std::fmt::Arguments<'_>) {
     // Writing to a string does not fail.
     let _ = writeln!(out, "{what}");
+    // Empty last columns leave blanks behind.
+    let len = out.trim_end_matches([' ', '\n']).len();
+    out.truncate(len);
+    out.push('\n');
 }

@@ -2,8 +2,10 @@
 
 mod common;
 
-use common::{case, native, program};
-use parallax_corpus::{Outcome, State, Trace};
+use common::{blank, case, native, program};
+use parallax_corpus::compile::{Mode, compile};
+use parallax_corpus::desc::{In, Out};
+use parallax_corpus::{Arg, Call, CallId, Outcome, Program, State, Trace, Ty, tables, wire};
 use parallax_replay::Repro;
 use parallax_replay::render_c::render_c;
 use std::process::Command;
@@ -31,7 +33,8 @@ fn run(repro: &Repro) -> Option<(String, i32)> {
 }
 
 /// Records what Linux does, lets the layer do something else at one call, and expects the C form of that case to
-/// say `SAME AS LINUX` here. Where `lie` is given, Linux's recording is falsified in the same way and must be missed.
+/// say `SAME AS LINUX` here. Then the other way round: where the recording says what Linux does not do, the C form
+/// must notice.
 fn shows(source: &str, call: usize, wrong: impl Fn(&mut Outcome)) {
     let (program, code) = program(source);
     let Some(recorded) = native(&program) else { return };
@@ -140,4 +143,49 @@ fn memory() {
 fn a_fault_ends_the_program() {
     let source = "load(PAGE0)\ngetpid()\n";
     shows(source, 0, |o| *o = Outcome { state: State::Done, ret: 0, clocks: None, out: Vec::new() });
+}
+
+/// Some argument of that type.
+fn some(ty: &Ty) -> Arg {
+    match ty {
+        Ty::Const(n) => Arg::Int(*n),
+        Ty::Flags(set) | Ty::Enum(set) => Arg::Int(set.names[0].1),
+        Ty::Page => Arg::Int(wire::WINDOW),
+        Ty::Path => Arg::Bytes(b"what*/ever??/\"\\".to_vec()),
+        Ty::Ptr(In::Bytes(_), _) => Arg::Bytes(b"\0%s*/\xff12".to_vec()),
+        Ty::Ptr(In::Struct(fields, _), _) => Arg::Group(fields.iter().map(|f| some(&f.ty)).collect()),
+        Ty::Ptr(In::Array(fields, ..), _) => {
+            Arg::Group(vec![Arg::Group(fields.iter().map(|f| some(&f.ty)).collect()); 2])
+        }
+        Ty::Ptr(In::IovIn, _) => Arg::Group(vec![Arg::Bytes(b"abc".to_vec()); 2]),
+        Ty::Ptr(In::IovOut, _) => Arg::Group(vec![Arg::Out(5); 2]),
+        Ty::Ptr(In::Nothing, Out::Fields(..) | Out::Array(..)) => Arg::Out(0),
+        Ty::Ptr(In::Nothing, Out::Buf(_) | Out::Dirents(_) | Out::Opaque(_)) => Arg::Out(7),
+        Ty::Ptr(In::Nothing, Out::Nothing) => Arg::Int(0),
+        _ => Arg::Int(0),
+    }
+}
+
+#[test]
+fn every_call_of_every_table_has_a_c_form_without_warnings() {
+    let calls: Vec<Call> = (0..tables::all().len())
+        .filter_map(CallId::from_index)
+        .map(|id| Call { id, args: id.desc().written().map(|(_, a)| some(&a.ty)).collect() })
+        .collect();
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("case.c");
+    for calls in calls.chunks(40) {
+        let program = Program { calls: calls.to_vec() };
+        let code = compile(&program, Mode { fork: true, block_us: 1, probes: true }).expect("compiles");
+        let native = blank(&code);
+        let mut target = native.clone();
+        target.outcomes[calls.len() - 1].ret = -5;
+        let c = render_c(&case(program, &code, native, target)).expect("it has a C form");
+        std::fs::write(&path, c).expect("written");
+        let gcc = ["-fsyntax-only", "-Wall", "-Wextra", "-Werror"];
+        let Ok(checked) = Command::new("gcc").args(gcc).arg(&path).output() else {
+            return eprintln!("skipped: there is no gcc here");
+        };
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
 }

@@ -52,7 +52,7 @@ static void show_value(FILE *to, uint64_t value, unsigned size, enum kind kind, 
 		fprintf(to, value == (uint64_t)HANDLER ? "the handler" : "%#llx", (unsigned long long)value);
 	} else if (size == 4 && (int32_t)value < 0 && (int32_t)value >= -4095) {
 		fprintf(to, "%d", (int32_t)value);
-	} else if (size == 8 && is_error((long)value)) {
+	} else if (size == 8 && (is_error((long)value) || kind == FREE)) {
 		fprintf(to, "%ld", (long)value);
 	} else {
 		fprintf(to, value < 1 << 20 ? "%llu" : "%#llx", (unsigned long long)value);
@@ -257,7 +257,7 @@ static MAYBE int expect_cpu_time(int call, const char *name, int at, enum unit u
 	int known = nanoseconds(call, at, unit, &ns);
 	int same = known && ns >= 0 && ns <= wall + 20000000 && !(whose == CHILDREN && !children && ns);
 	int bad = verdict(same);
-	printf("%s of %s", name, whose == CHILDREN && !children ? "no children to be 0" : "at most the time passed");
+	printf("%s of %s", name, whose == CHILDREN && !children ? "no children to be 0" : "at most the time passed and 20 ms");
 	printf(bad ? ", got %.3f ms in %.3f ms\n" : ": %.3f ms in %.3f ms\n", (double)ns / 1e6, (double)wall / 1e6);
 	return bad;
 }
