@@ -95,7 +95,8 @@ static void find_vdso(void)
 	if (!loaded || !dynamic)
 		return;
 	for (const Elf64_Dyn *d = (const Elf64_Dyn *)dynamic; d->d_tag != DT_NULL; d++) {
-		unsigned long at = d->d_un.d_ptr < base ? d->d_un.d_ptr + bias : d->d_un.d_ptr;
+		/* Some layers relocate these, some do not; gVisor's are linked at the very top of memory. */
+		unsigned long at = d->d_un.d_ptr - base < 0x100000 ? d->d_un.d_ptr : d->d_un.d_ptr + bias;
 		if (d->d_tag == DT_HASH)
 			hash = at;
 		else if (d->d_tag == DT_STRTAB)
@@ -105,7 +106,9 @@ static void find_vdso(void)
 	}
 	if (!strings || !symbols)
 		return;
-	unsigned long count = hash ? ((const uint32_t *)hash)[1] : (strings - symbols) / sizeof(Elf64_Sym);
+	unsigned long count = strings > symbols ? (strings - symbols) / sizeof(Elf64_Sym) : 0;
+	if (hash)
+		count = ((const uint32_t *)hash)[1];
 	const Elf64_Sym *symbol = (const Elf64_Sym *)symbols;
 	for (unsigned long k = 0; k < count && k < 256; k++)
 		for (int f = 0; f < 5; f++)
