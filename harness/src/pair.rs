@@ -240,8 +240,7 @@ impl Pair {
             let pairs = self.run_chunk(&refs, how)?;
             let clock = Instant::now();
             for (k, (native, (target, last_words))) in range.zip(pairs) {
-                let finding =
-                    oracles::judge(Evidence { code: &codes[k], native: &native, target: &target });
+                let finding = oracles::judge(Evidence { code: &codes[k], native: &native, target: &target });
                 results[k] = Some(PairResult { native, target, finding, last_words });
             }
             self.times.judge += clock.elapsed();

@@ -15,9 +15,6 @@ const NAMES: [&[u8]; VDSO_COUNT] = [
     b"__vdso_clock_getres\0",
 ];
 
-/// Larger than any vdso, in bytes.
-const MAX_IMAGE: u64 = 1 << 20;
-
 impl Vdso {
     /// No functions.
     pub const NONE: Vdso = Vdso { functions: [0; VDSO_COUNT] };
@@ -50,10 +47,11 @@ impl Vdso {
             let (mut strings, mut symbols, mut hash) = (0, 0, 0);
             let mut at = dynamic;
             while u64_at(at) != 0 {
-                // Some layers relocate these, some do not; gVisor's are linked at the very top of memory.
+                // Linux links its vdso at 0, gVisor at the top of memory. Should somebody have relocated the
+                // table already, its addresses lie in the image.
                 let value = u64_at(at + 8);
-                let relocated = value.wrapping_sub(base) < MAX_IMAGE;
-                let address = if relocated { value } else { value.wrapping_add(bias) };
+                let there = value.wrapping_sub(base) < 1 << 20;
+                let address = if there { value } else { value.wrapping_add(bias) };
                 match u64_at(at) {
                     4 => hash = address,
                     5 => strings = address,

@@ -136,7 +136,8 @@ fn compare_fields(
 ) -> Option<Difference> {
     for f in fields_of(desc, spans) {
         let size = f.field.size as usize;
-        let (Some(a), Some(b)) = (native.out.get(f.at..f.at + size), target.out.get(f.at..f.at + size)) else {
+        let (Some(a), Some(b)) = (native.out.get(f.at..f.at + size), target.out.get(f.at..f.at + size))
+        else {
             continue;
         };
         let difference = |native: String, target: String, kind: String| {
@@ -229,7 +230,11 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
             let (a, b) = if size == 4 { (sign(a), sign(b)) } else { (a, b) };
             (!names.same(meaning, a, b)).then(|| "not the same one".into())
         }
-        Meaning::Address | Meaning::Clock(..) | Meaning::Duration(..) | Meaning::SizeHint | Meaning::Opaque => None,
+        Meaning::Address
+        | Meaning::Clock(..)
+        | Meaning::Duration(..)
+        | Meaning::SizeHint
+        | Meaning::Opaque => None,
     }
 }
 
@@ -294,6 +299,9 @@ fn show_listing(entries: &BTreeSet<(String, u8)>) -> String {
 impl Finding {
     /// One line for people.
     pub fn line(&self) -> String {
-        format!("{}.{}: native {}, target {} ({})", self.name, self.field, self.native, self.target, self.kind)
+        format!(
+            "{}.{}: native {}, target {} ({})",
+            self.name, self.field, self.native, self.target, self.kind
+        )
     }
 }

@@ -1,0 +1,447 @@
+//! Building one call: its arguments, the calls that make what it needs, and what keeps it from waiting.
+
+use crate::dice::Dice;
+use crate::generate::{Generator, LONGEST, call};
+use crate::resources::{Resource, fd_kinds_of, has_tty, made, makes_dir, makes_path, wants_dir};
+use crate::tally::Weights;
+use crate::values;
+use parallax_corpus::desc::{self, FdKinds, In, Kind, NEED_TTY, NO_PID, Out, SField};
+use parallax_corpus::{Arg, ArgDesc, Call, CallId, Desc, Program, ResRef, Ty, wire};
+
+/// How many makers of makers come before a call.
+const DEPTH: usize = 3;
+
+/// Arguments with these names are lengths where a call has a page argument.
+const LENGTHS: [&str; 7] = ["length", "len", "size", "old_len", "new_len", "old_size", "new_size"];
+
+/// Keeps lengths of a call on pages inside the window: behind it may lie the agent's own memory.
+pub fn fit_mapping(call: &mut Call) {
+    let described: Vec<&ArgDesc> = call.id.desc().written().map(|(_, a)| a).collect();
+    if !described.iter().any(|a| a.ty == Ty::Page) {
+        return;
+    }
+    let page = |(a, v): (&&ArgDesc, &Arg)| match v {
+        Arg::Int(page) if a.ty == Ty::Page => page.checked_sub(wire::WINDOW),
+        _ => None,
+    };
+    let furthest = described.iter().zip(&call.args).filter_map(page).max().unwrap_or(0);
+    let room = wire::WINDOW_SIZE.saturating_sub(furthest);
+    for (a, value) in described.iter().zip(&mut call.args) {
+        if let (true, Arg::Int(len)) = (LENGTHS.contains(&a.name), value) {
+            *len = (*len).min(room);
+        }
+    }
+}
+
+/// Appends calls to a program.
+pub(crate) struct Builder<'a, D: Dice> {
+    generator: &'a Generator,
+    weights: &'a Weights,
+    dice: &'a mut D,
+    program: &'a mut Program,
+    depth: usize,
+}
+
+impl<'a, D: Dice> Builder<'a, D> {
+    /// A builder at the end of `program`.
+    pub(crate) fn new(
+        generator: &'a Generator,
+        weights: &'a Weights,
+        dice: &'a mut D,
+        program: &'a mut Program,
+    ) -> Self {
+        Builder { generator, weights, dice, program, depth: 0 }
+    }
+
+    /// Appends a call of that description, after what it needs. Returns its index if there was room.
+    pub(crate) fn push(&mut self, id: CallId) -> Option<usize> {
+        self.push_with(id, None)
+    }
+
+    /// Like [`Builder::push`], with the `.0`th written argument given.
+    pub(crate) fn push_with(&mut self, id: CallId, given: Option<(usize, Arg)>) -> Option<usize> {
+        let desc = id.desc();
+        let mut args = Vec::new();
+        for (k, (index, arg)) in desc.written().enumerate() {
+            args.push(match &given {
+                Some((at, value)) if *at == k => value.clone(),
+                _ => self.argument(id, index, arg, &args),
+            });
+        }
+        if desc.blocks && !self.dice.percent(10) {
+            self.keep_moving(desc, &mut args);
+        }
+        if self.program.calls.len() >= LONGEST {
+            return None;
+        }
+        let mut call = call(id, args);
+        fit_mapping(&mut call);
+        self.program.calls.push(call);
+        Some(self.program.calls.len() - 1)
+    }
+
+    /// Draws the `k`th written argument of a call anew, or, in a struct or an array, one part of it.
+    pub(crate) fn renew(&mut self, call: &mut Call, k: usize) {
+        let id = call.id;
+        let Some((index, arg)) = id.desc().written().nth(k) else { return };
+        if let (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(parts)) = (arg.ty, &mut call.args[k]) {
+            if self.dice.percent(80) && !parts.is_empty() {
+                let part = self.dice.below(parts.len().min(fields.len()));
+                parts[part] = self.field(&fields[part]);
+                return;
+            }
+        }
+        let others: Vec<Arg> = call.args[..k].to_vec();
+        call.args[k] = self.argument(id, index, arg, &others);
+        fit_mapping(call);
+    }
+
+    fn argument(&mut self, id: CallId, index: usize, arg: &ArgDesc, before: &[Arg]) -> Arg {
+        match arg.ty {
+            Ty::Path => self.path(id, index),
+            Ty::Ptr(In::Nothing, Out::Nothing) => Arg::Int(0),
+            Ty::Ptr(..) if self.dice.below(1000) < 12 => Arg::Int(values::bad_address(self.dice)),
+            Ty::Ptr(into, out) => self.pointer(into, out),
+            Ty::Fd(kinds) => self.fd(kinds, id.desc().needs & NEED_TTY != 0),
+            Ty::Pid => self.pid(id.desc().base_name().starts_with("wait")),
+            // A mapping call is told where to map; the others want what is mapped.
+            Ty::Page if id.desc().makes.iter().any(|m| m.kind == Kind::Page) => {
+                Arg::Int(values::page(self.dice))
+            }
+            Ty::Flags(set) if values::bit_named(set, |n| n == "O_CREAT").is_some() => {
+                let path = id.desc().written().zip(before).find(|((_, a), _)| a.ty == Ty::Path);
+                self.open_flags(set, path.map(|(_, value)| value))
+            }
+            Ty::Int(values) if id.desc().blocks && arg.name == "timeout" => self.timeout(values),
+            _ => self.word(arg.name, arg.ty, 8),
+        }
+    }
+
+    /// A word of `size` bytes that is an argument itself or a field of a struct.
+    fn word(&mut self, name: &str, ty: Ty, size: u8) -> Arg {
+        let dice = &mut *self.dice;
+        match ty {
+            Ty::Flags(set) => Arg::Int(values::termios_flags(dice, name, set)),
+            Ty::Enum(set) => Arg::Int(values::one_of(dice, set)),
+            Ty::Signal => Arg::Int(values::signal(dice)),
+            Ty::SigSet => Arg::Int(values::signal_set(dice)),
+            Ty::Handler => Arg::Int(values::handler(dice)),
+            Ty::Fd(kinds) => self.fd(kinds, false),
+            Ty::Pid => self.pid(false),
+            Ty::Timer => self.timer(),
+            Ty::Page => self.page(),
+            // Numbers of the agent's own descriptors are nobody's to name.
+            Ty::Int(interesting) => Arg::Int(match values::int(dice, interesting, size) {
+                200..208 if name.contains("fd") => 20,
+                value => value,
+            }),
+            Ty::Const(value) => Arg::Int(value),
+            Ty::Path | Ty::PathConst(_) | Ty::Ptr(..) | Ty::Len(_) => Arg::Int(0),
+        }
+    }
+
+    fn field(&mut self, field: &SField) -> Arg {
+        self.word(field.name, field.ty, field.size)
+    }
+
+    fn pointer(&mut self, into: In, out: Out) -> Arg {
+        match (into, out) {
+            (In::Nothing, Out::Buf(max) | Out::Opaque(max)) => Arg::Out(values::room(self.dice, max.into())),
+            (In::Nothing, Out::Dirents(max)) if self.dice.percent(90) => Arg::Out(max.into()),
+            (In::Nothing, Out::Dirents(max)) => Arg::Out(values::room(self.dice, max.into())),
+            (In::Nothing, _) => Arg::Out(0),
+            (In::Bytes(max), _) => Arg::Bytes(values::bytes(self.dice, max.into())),
+            (In::Struct(fields, _), _) => Arg::Group(fields.iter().map(|f| self.field(f)).collect()),
+            (In::Array(fields, _, max), _) => Arg::Group(
+                (0..self.count(max.into()))
+                    .map(|_| Arg::Group(fields.iter().map(|f| self.field(f)).collect()))
+                    .collect(),
+            ),
+            (In::IovIn, _) => {
+                Arg::Group((0..self.count(4)).map(|_| Arg::Bytes(values::bytes(self.dice, 64))).collect())
+            }
+            (In::IovOut, _) => {
+                Arg::Group((0..self.count(4)).map(|_| Arg::Out(values::room(self.dice, 64))).collect())
+            }
+        }
+    }
+
+    /// How many elements: one or two, rarely none or all.
+    fn count(&mut self, max: usize) -> usize {
+        [1, 1, 1, 1, 1, 2, 2, 2, max, 0][self.dice.below(10)].min(max)
+    }
+
+    fn resources(&self) -> Vec<Resource> {
+        made(self.program, self.program.calls.len())
+    }
+
+    /// A resource that satisfies `wanted`, with a liking for the latest.
+    fn existing(&mut self, wanted: impl Fn(&Resource) -> bool) -> Option<ResRef> {
+        let fitting: Vec<ResRef> = self.resources().iter().filter(|r| wanted(r)).map(|r| r.at).collect();
+        if self.dice.percent(40) { fitting.last() } else { self.dice.pick(&fitting) }.copied()
+    }
+
+    /// Appends a call that makes such a thing.
+    fn make(&mut self, wanted: impl Fn(CallId, Kind) -> bool) -> Option<ResRef> {
+        if self.depth >= DEPTH || self.program.calls.len() + 1 >= LONGEST {
+            return None;
+        }
+        let makers: Vec<_> = self.generator.makers().iter().filter(|m| wanted(m.id, m.kind)).collect();
+        let maker = makers[self.dice.weighted(makers.iter().map(|m| self.weights.of(m.id)))?];
+        self.depth += 1;
+        let made = self.push(maker.id).map(|call| ResRef { call: call as u16, slot: maker.slot });
+        self.depth -= 1;
+        made
+    }
+
+    /// A descriptor of one of these kinds; rarely a wrong, closed or made-up one.
+    fn fd(&mut self, kinds: FdKinds, tty: bool) -> Arg {
+        match self.dice.below(100) {
+            0..2 => return Arg::Int(values::stray_fd(self.dice)),
+            2..4 => {
+                if let Some(r) = self.existing(|r| matches!(r.kind, Kind::Fd(_))) {
+                    return Arg::Res(r);
+                }
+            }
+            _ => {}
+        }
+        let tty = tty || has_tty(self.program);
+        let standing = if tty { self.terminal(kinds) } else { None };
+        let share = if kinds == desc::FD_ANY { 25 } else { 65 };
+        if standing.is_some() && self.dice.percent(share) {
+            return Arg::Int(standing.unwrap_or(0));
+        }
+        let right = |r: &Resource| !r.closed && r.fd_kinds() & kinds != 0;
+        if !self.dice.percent(10) {
+            if let Some(r) = self.existing(right) {
+                return Arg::Res(r);
+            }
+            if let Some(number) = standing {
+                return Arg::Int(number);
+            }
+        }
+        let made = self.make(|_, kind| matches!(kind, Kind::Fd(made) if made & kinds != 0));
+        match made.or_else(|| self.existing(right)) {
+            Some(r) => Arg::Res(r),
+            None => Arg::Int(standing.unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// The number of the program's own terminal or its master, whichever is of these kinds.
+    fn terminal(&mut self, kinds: FdKinds) -> Option<u64> {
+        let own = if self.dice.percent(85) { 0 } else { 1 + self.dice.below(2) as u64 };
+        match (kinds & desc::FD_TTY != 0, kinds & desc::FD_PTM != 0) {
+            (true, true) if self.dice.percent(30) => Some(3),
+            (true, _) => Some(own),
+            (false, true) => Some(3),
+            (false, false) => None,
+        }
+    }
+
+    fn pid(&mut self, child_wanted: bool) -> Arg {
+        let child = |r: &Resource| r.kind == Kind::Pid;
+        let found = if self.dice.percent(60) || child_wanted { self.existing(child) } else { None };
+        if let Some(r) = found {
+            return Arg::Res(r);
+        }
+        if child_wanted || self.dice.percent(25) {
+            if let Some(r) = self.make(|_, kind| kind == Kind::Pid) {
+                return Arg::Res(r);
+            }
+        }
+        Arg::Int(if self.dice.percent(5) { NO_PID } else { 0 })
+    }
+
+    fn timer(&mut self) -> Arg {
+        if self.dice.percent(3) {
+            return Arg::Int([u64::MAX, 99][self.dice.below(2)]);
+        }
+        let found = self.existing(|r| r.kind == Kind::Timer);
+        found.or_else(|| self.make(|_, kind| kind == Kind::Timer)).map_or(Arg::Int(99), Arg::Res)
+    }
+
+    fn page(&mut self) -> Arg {
+        if self.dice.percent(5) {
+            return Arg::Int(values::page(self.dice));
+        }
+        let found = self.existing(|r| r.kind == Kind::Page);
+        match found.or_else(|| self.make(|_, kind| kind == Kind::Page)) {
+            Some(r) => Arg::Res(r),
+            None => Arg::Int(values::page(self.dice)),
+        }
+    }
+
+    /// A path: a new name where the call makes it, one made before where it does not.
+    fn path(&mut self, id: CallId, index: usize) -> Arg {
+        if self.dice.percent(4) {
+            return match self.dice.below(4) {
+                0 => Arg::Int(values::bad_address(self.dice)),
+                _ => Arg::Bytes(values::path(self.dice)),
+            };
+        }
+        let opens = id.desc().base_name().starts_with("open");
+        let new = makes_path(id, index) && !(opens && self.dice.percent(50));
+        if new {
+            return Arg::Bytes(self.new_path());
+        }
+        let wants_dir = wants_dir(id);
+        let program = &*self.program;
+        let right: Vec<ResRef> = made(program, program.calls.len())
+            .iter()
+            .filter(|r| r.kind == Kind::Path)
+            .filter(|r| makes_dir(program.calls[r.at.call as usize].id) == wants_dir)
+            .map(|r| r.at)
+            .collect();
+        if let Some(r) = self.dice.pick(&right) {
+            return Arg::Res(*r);
+        }
+        if makes_path(id, index) {
+            return Arg::Bytes(self.new_path());
+        }
+        if self.dice.percent(8) {
+            return Arg::Bytes(b".".to_vec());
+        }
+        match self.make(|maker, kind| kind == Kind::Path && makes_dir(maker) == wants_dir) {
+            Some(r) => Arg::Res(r),
+            None => Arg::Bytes(values::path(self.dice)),
+        }
+    }
+
+    /// A name the program does not use yet, sometimes in a directory it made.
+    fn new_path(&mut self) -> Vec<u8> {
+        let mut used: Vec<&[u8]> = Vec::new();
+        let mut dirs: Vec<&[u8]> = Vec::new();
+        for call in &self.program.calls {
+            let paths = call.args.iter().filter_map(|arg| match arg {
+                Arg::Bytes(path) => Some(path.as_slice()),
+                _ => None,
+            });
+            for path in paths {
+                used.push(path);
+                if makes_dir(call.id) {
+                    dirs.push(path);
+                }
+            }
+        }
+        let free: Vec<&[u8]> =
+            values::NEW_PATHS.iter().copied().filter(|path| !used.contains(path)).collect();
+        let name = self.dice.pick(&free).copied().unwrap_or(b"f9");
+        match self.dice.pick(&dirs) {
+            Some(dir) if self.dice.percent(15) && !dir.is_empty() => [dir, b"/".as_slice(), name].concat(),
+            _ => name.to_vec(),
+        }
+    }
+
+    /// Flags for an open: a new name is created, nearly always.
+    fn open_flags(&mut self, set: &desc::FlagSet, path: Option<&Arg>) -> Arg {
+        let mut flags = values::flags(self.dice, set);
+        let create = values::bit_named(set, |n| n == "O_CREAT").unwrap_or(0);
+        let exclusive = values::bit_named(set, |n| n == "O_EXCL").unwrap_or(0);
+        match path {
+            Some(Arg::Bytes(name)) if !name.starts_with(b"/") && name != b"." && self.dice.percent(92) => {
+                flags |= create;
+            }
+            Some(Arg::Res(_)) if self.dice.percent(80) => flags &= !exclusive,
+            _ => {}
+        }
+        Arg::Int(flags)
+    }
+
+    /// A time to wait that is over soon.
+    fn timeout(&mut self, interesting: &[u64]) -> Arg {
+        let soon: Vec<u64> = interesting.iter().copied().filter(|&ms| ms <= 10).collect();
+        match self.dice.pick(&soon) {
+            Some(ms) => Arg::Int(*ms),
+            None => Arg::Int(values::int(self.dice, interesting, 8)),
+        }
+    }
+
+    /// Sees to it that a call that may wait has no reason to: data comes first, or it does not wait at all.
+    fn keep_moving(&mut self, desc: &Desc, args: &mut [Arg]) {
+        for (k, (_, arg)) in desc.written().enumerate() {
+            if let (Ty::Flags(set) | Ty::Enum(set), Arg::Int(value)) = (arg.ty, &mut args[k]) {
+                match values::bit_named(set, |n| n.ends_with("NOHANG") || n.ends_with("DONTWAIT")) {
+                    Some(bit) if matches!(arg.ty, Ty::Flags(_)) && self.dice.percent(60) => *value |= bit,
+                    _ => {}
+                }
+            }
+        }
+        let reads =
+            desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(In::IovOut, _) | Ty::Ptr(_, Out::Buf(_))));
+        let first = desc.written().position(|(_, a)| matches!(a.ty, Ty::Fd(_)));
+        let Some(fd) = first.map(|k| args[k].clone()) else { return };
+        if !(reads && self.dice.percent(75) && self.feed(desc, &fd)) {
+            self.make_nonblocking(&fd);
+        }
+    }
+
+    /// Puts data where `fd` will find it: at the other end. Returns whether there is one.
+    fn feed(&mut self, desc: &Desc, fd: &Arg) -> bool {
+        let kinds = fd_kinds_of(self.program, fd);
+        let own = |n: u64| Some(Arg::Int(n));
+        let tty = has_tty(self.program) || desc.needs & NEED_TTY != 0;
+        let other = match fd {
+            Arg::Int(0..=2) if tty => own(3),
+            Arg::Int(3) if tty => own(0),
+            Arg::Int(_) => return false,
+            Arg::Res(r) => {
+                let maker = &self.program.calls[r.call as usize];
+                let made = maker.id.desc().makes;
+                if made.len() == 2 && made.iter().all(|m| matches!(m.kind, Kind::Fd(_))) {
+                    Some(Arg::Res(ResRef { slot: r.slot ^ 1, ..*r }))
+                } else if kinds & desc::FD_TTY != 0 {
+                    // Either the master it was got from, or the program's own terminal under another number.
+                    Some(maker.args.iter().find(|a| matches!(a, Arg::Res(_))).cloned().unwrap_or(Arg::Int(3)))
+                } else if kinds & (desc::FD_EVENT | desc::FD_INOTIFY | desc::FD_PTM) != 0 {
+                    None
+                } else {
+                    // Files and the like never wait.
+                    return kinds & (desc::FD_FILE | desc::FD_DIR | desc::FD_DEV) != 0;
+                }
+            }
+            _ => None,
+        };
+        let Some(other) = other else { return false };
+        let to = match (&other, fd_kinds_of(self.program, &other)) {
+            (Arg::Int(3), _) => desc::FD_PTM,
+            (Arg::Int(_), _) => desc::FD_TTY,
+            (_, kinds) => kinds,
+        };
+        let fits =
+            |id: &&CallId| matches!(id.desc().written_arg(0).map(|a| a.ty), Some(Ty::Fd(k)) if k & to != 0);
+        let writers: Vec<CallId> = self.generator.writers().iter().filter(fits).copied().collect();
+        let Some(i) = self.dice.weighted(writers.iter().map(|id| self.weights.of(*id))) else { return false };
+        if self.program.calls.len() + 1 >= LONGEST {
+            return false;
+        }
+        let text = values::line(self.dice);
+        self.program.calls.push(call(writers[i], vec![other, Arg::Bytes(text)]));
+        true
+    }
+
+    /// Makes reading or writing `fd` return at once: by the flags of the call that made it.
+    fn make_nonblocking(&mut self, fd: &Arg) {
+        match fd {
+            Arg::Res(r) => {
+                let maker = &mut self.program.calls[r.call as usize];
+                for (k, (_, arg)) in maker.id.desc().written().enumerate() {
+                    let Ty::Flags(set) = arg.ty else { continue };
+                    let bit = values::bit_named(set, |n| n.ends_with("NONBLOCK"));
+                    if let (Some(bit), Some(Arg::Int(flags))) = (bit, maker.args.get_mut(k)) {
+                        *flags |= bit;
+                    }
+                }
+            }
+            Arg::Int(0..=3) => {
+                let Some(id) = CallId::named("ioctl$fionbio").filter(|id| self.generator.allows(*id)) else {
+                    return;
+                };
+                if self.program.calls.len() + 1 < LONGEST && self.weights.of(id) > 0 {
+                    let on = Arg::Group(vec![Arg::Int(1)]);
+                    self.program.calls.push(call(id, vec![fd.clone(), on]));
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The engine: LibAFL's state and fuzzer, put together, with a snapshot to go on from.
+
+use crate::generate::Generator;
+use crate::input::{EXTENSION, ProgramInput};
+use crate::novelty::{NOVELTY, NoveltyFeedback, Seen};
+use crate::objective::{DivergenceObjective, FindingMeta, LEDGER, Ledger};
+use crate::runner::{PoolExecutor, Runner};
+use crate::schedule::NewestScheduler;
+use crate::snapshot::Snapshot;
+use crate::stage::{BatchStage, Keep, settle};
+use crate::tally::Tally;
+use anyhow::Context as _;
+use libafl::corpus::{Corpus, InMemoryCorpus, InMemoryOnDiskCorpus, Testcase};
+use libafl::events::NopEventManager;
+use libafl::fuzzer::NopInputFilter;
+use libafl::inputs::{BytesInputConverter, Input};
+use libafl::schedulers::Scheduler;
+use libafl::state::{HasCorpus, HasExecutions, HasRand, HasSolutions, StdState};
+use libafl::{Error, Fuzzer, HasMetadata, HasNamedMetadata, HasScheduler, StdFuzzer};
+use libafl_bolts::rands::StdRand;
+use parallax_corpus::Program;
+use parallax_harness::oracles::Finding;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// LibAFL's state: the corpus on disk and in memory; solutions are the findings that wait for triage.
+pub type SearchState =
+    StdState<InMemoryOnDiskCorpus<ProgramInput>, ProgramInput, StdRand, InMemoryCorpus<ProgramInput>>;
+/// LibAFL's fuzzer.
+pub type Search =
+    StdFuzzer<NewestScheduler, NoveltyFeedback, BytesInputConverter, NopInputFilter, DivergenceObjective>;
+
+/// Programs the generator makes to begin with.
+const BEGINNING: usize = 128;
+
+/// A search that can go on: LibAFL's parts and the pool of runners.
+pub struct Engine<'a, R> {
+    /// The pool.
+    pub executor: PoolExecutor<'a, R>,
+    /// LibAFL's state.
+    pub state: SearchState,
+    search: Search,
+    stages: (BatchStage, ()),
+    generator: Arc<Generator>,
+    dir: PathBuf,
+    names: BTreeSet<String>,
+}
+
+impl<'a, R: Runner> Engine<'a, R> {
+    /// An engine with an empty corpus in `dir`. Programs that are there already stay untouched, see
+    /// [`Engine::resume`].
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn new(
+        dir: &Path,
+        seed: u64,
+        batch: usize,
+        generator: Arc<Generator>,
+        executor: PoolExecutor<'a, R>,
+    ) -> anyhow::Result<Engine<'a, R>> {
+        let mut feedback = NoveltyFeedback::new(&executor.observers.0);
+        let mut objective = DivergenceObjective::new(&executor.observers.0);
+        // Without lock files: a stale one makes LibAFL lose the testcase. Without metadata: there is none.
+        let corpus = InMemoryOnDiskCorpus::with_meta_format_and_prefix(dir, None, None, false)
+            .with_context(|| format!("cannot make the corpus directory {}", dir.display()))?;
+        let rand = StdRand::with_seed(seed);
+        let mut state = StdState::new(rand, corpus, InMemoryCorpus::new(), &mut feedback, &mut objective)?;
+        state.add_metadata(Tally::default());
+        Ok(Engine {
+            executor,
+            state,
+            search: StdFuzzer::new(NewestScheduler, feedback, objective),
+            stages: (BatchStage::new(Arc::clone(&generator), batch), ()),
+            generator,
+            dir: dir.to_owned(),
+            names: BTreeSet::new(),
+        })
+    }
+
+    /// Runs one batch of at most `most` programs.
+    ///
+    /// # Errors
+    /// A runner failed for good, or the corpus cannot be written.
+    pub fn round(&mut self, most: usize) -> anyhow::Result<()> {
+        self.stages.0.budget = most;
+        let mut manager = NopEventManager::new();
+        self.search.fuzz_one(&mut self.stages, &mut self.executor, &mut self.state, &mut manager)?;
+        self.failed()
+    }
+
+    /// Runs these programs and keeps the novel ones.
+    ///
+    /// # Errors
+    /// As [`Engine::round`].
+    pub fn import(&mut self, programs: Vec<Program>) -> anyhow::Result<()> {
+        self.evaluate(programs, Keep::Novel)
+    }
+
+    /// Gives an empty corpus something to begin with: generated programs.
+    ///
+    /// # Errors
+    /// As [`Engine::round`]; or no call is allowed at all.
+    pub fn begin(&mut self) -> anyhow::Result<()> {
+        let programs = self.stages.0.fresh(&mut self.state, BEGINNING);
+        anyhow::ensure!(
+            programs.iter().any(|p| !p.calls.is_empty()),
+            "no call is left to be made on this target"
+        );
+        self.import(programs.clone())?;
+        if self.state.corpus().count() == 0 && !self.executor.stopped() {
+            // Nothing was usable. There must be something to mutate, and the next run may fare better.
+            self.add(programs.into_iter().next().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, programs: Vec<Program>, keep: Keep) -> anyhow::Result<()> {
+        self.stages.0.evaluate(&mut self.search, &mut self.executor, &mut self.state, programs, keep)?;
+        self.failed()
+    }
+
+    fn failed(&mut self) -> anyhow::Result<()> {
+        self.executor.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Puts a program into the corpus without running it, unless it is there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn add(&mut self, program: Program) -> anyhow::Result<()> {
+        let input = ProgramInput(program);
+        if self.names.insert(input.file_name()) {
+            let id = self.state.corpus_mut().add(Testcase::from(input.clone()))?;
+            self.search.scheduler_mut().on_add(&mut self.state, id)?;
+            settle(&mut self.state, id, input)?;
+        }
+        Ok(())
+    }
+
+    /// Takes up to `most` findings that wait for triage, in the order they were found.
+    ///
+    /// # Errors
+    /// Only if LibAFL's corpus contradicts itself.
+    pub fn take_findings(&mut self, most: usize) -> anyhow::Result<Vec<(Program, Finding)>> {
+        let ids: Vec<_> = self.state.solutions().ids().take(most).collect();
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            let testcase = self.state.solutions_mut().remove(id)?;
+            let finding = testcase.metadata::<FindingMeta>().map(|meta| meta.0.clone());
+            if let (Some(input), Ok(finding)) = (testcase.input(), finding) {
+                found.push((input.0.clone(), finding));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Findings that wait for triage.
+    pub fn waiting(&self) -> usize {
+        self.state.solutions().count()
+    }
+
+    /// Programs in the corpus.
+    pub fn corpus_size(&self) -> usize {
+        self.state.corpus().count()
+    }
+
+    /// Programs run, in all sessions.
+    pub fn programs(&self) -> u64 {
+        *self.state.executions()
+    }
+
+    /// What became of each call.
+    ///
+    /// # Errors
+    /// Never: the engine put it there.
+    pub fn tally(&self) -> Result<&Tally, Error> {
+        self.state.metadata::<Tally>()
+    }
+
+    /// The signatures seen.
+    ///
+    /// # Errors
+    /// Never: the engine put it there.
+    pub fn ledger(&self) -> Result<&Ledger, Error> {
+        self.state.named_metadata::<Ledger>(LEDGER)
+    }
+
+    /// Runs that said nothing, because a side could not set the program up; in this session.
+    pub fn unusable(&self) -> u64 {
+        self.stages.0.unusable
+    }
+
+    /// What is needed to go on later.
+    ///
+    /// # Errors
+    /// Only if LibAFL's state contradicts itself.
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        let corpus = self.state.corpus();
+        let mut names = Vec::with_capacity(corpus.count());
+        for id in corpus.ids() {
+            names.extend(corpus.get(id)?.borrow().filename().clone());
+        }
+        let mut waiting = Vec::new();
+        for id in self.state.solutions().ids() {
+            let testcase = self.state.solutions().get(id)?.borrow();
+            if let (Some(input), Ok(meta)) = (testcase.input(), testcase.metadata::<FindingMeta>()) {
+                waiting.push((input.0.clone(), meta.0.clone()));
+            }
+        }
+        Ok(Snapshot {
+            rand: *self.state.rand(),
+            programs: self.programs(),
+            groups: self.stages.0.groups,
+            seen: self.state.named_metadata::<Seen>(NOVELTY)?.clone(),
+            ledger: self.ledger()?.clone(),
+            tally: self.tally()?.clone(),
+            corpus: names,
+            waiting,
+            ..Snapshot::default()
+        })
+    }
+
+    /// Goes on from a snapshot: everything it names is loaded without being run. Returns what could not be.
+    ///
+    /// # Errors
+    /// The corpus cannot be written.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> anyhow::Result<Vec<String>> {
+        let mut complaints = Vec::new();
+        *self.state.rand_mut() = snapshot.rand;
+        *self.state.executions_mut() = snapshot.programs;
+        self.stages.0.groups = snapshot.groups;
+        if snapshot.seen.is_usable() {
+            *self.state.named_metadata_mut::<Seen>(NOVELTY)? = snapshot.seen.clone();
+        } else {
+            complaints.push("the snapshot's novelty is of another version: novelty begins anew".to_owned());
+        }
+        *self.state.named_metadata_mut::<Ledger>(LEDGER)? = snapshot.ledger.clone();
+        *self.state.metadata_mut::<Tally>()? = snapshot.tally.clone();
+        for name in &snapshot.corpus {
+            // A name in a file is not to be trusted with leaving the directory.
+            let path = Path::new(name).file_name().map(|name| self.dir.join(name)).unwrap_or_default();
+            if let Some(input) = self.load(&path, &mut complaints) {
+                self.add(input.0)?;
+            }
+        }
+        for (program, finding) in &snapshot.waiting {
+            let mut testcase = Testcase::from(ProgramInput(program.clone()));
+            testcase.add_metadata(FindingMeta(finding.clone()));
+            self.state.solutions_mut().add(testcase)?;
+        }
+        Ok(complaints)
+    }
+
+    /// Runs the programs on disk that are not in the corpus yet (kept after the last snapshot, or put there by
+    /// hand), and keeps them all. Returns how many those were and what could not be read.
+    ///
+    /// # Errors
+    /// As [`Engine::round`].
+    pub fn resume(&mut self) -> anyhow::Result<(usize, Vec<String>)> {
+        let mut complaints = Vec::new();
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(&self.dir)
+            .with_context(|| format!("cannot list {}", self.dir.display()))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|e| e == EXTENSION))
+            .filter(|path| !self.names.contains(&*path.file_name().unwrap_or_default().to_string_lossy()))
+            .collect();
+        paths.sort();
+        let mut programs = Vec::new();
+        for path in &paths {
+            if let Some(input) = self.load(path, &mut complaints) {
+                self.names.insert(input.file_name());
+                programs.push(input.0);
+            }
+        }
+        let count = programs.len();
+        self.evaluate(programs, Keep::Always)?;
+        Ok((count, complaints))
+    }
+
+    fn load(&self, path: &Path, complaints: &mut Vec<String>) -> Option<ProgramInput> {
+        match ProgramInput::from_file(path) {
+            Ok(input) if self.generator.allows_program(&input.0) => Some(input),
+            Ok(_) => {
+                complaints.push(format!("{}: skipped: it has a call that is switched off", path.display()));
+                None
+            }
+            Err(error) => {
+                complaints.push(format!("{}: skipped: {error}", path.display()));
+                None
+            }
+        }
+    }
+}

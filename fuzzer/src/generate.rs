@@ -1,0 +1,225 @@
+//! The generator: typed programs that mostly succeed.
+//!
+//! A call that fails at the door sees nothing behind it, so arguments are taken from what the program already
+//! made, and where nothing fits, a call that makes it comes first.
+
+use crate::arguments::Builder;
+use crate::dice::Dice;
+use crate::resources::{has_tty, made};
+use crate::tally::Weights;
+use parallax_corpus::desc::{self, FdKinds, Kind};
+use parallax_corpus::{Area, Call, CallId, Program, Ty, tables};
+
+/// Most calls the search lets a program have; fewer than [`parallax_corpus::program::MAX_CALLS`], since long
+/// programs hide differences behind the first one.
+pub const LONGEST: usize = 24;
+
+/// One way to make a thing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Maker {
+    /// The call.
+    pub id: CallId,
+    /// Which of the things it makes.
+    pub slot: u8,
+    /// What that is; never [`Kind::SameAs`].
+    pub kind: Kind,
+}
+
+/// Makes programs and parts of programs. Holds no state but what the tables and the target allow.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    allowed: Vec<bool>,
+    areas: Vec<(Area, Vec<CallId>)>,
+    makers: Vec<Maker>,
+    writers: Vec<CallId>,
+}
+
+impl Generator {
+    /// A generator of calls `i` of the tables with `allowed[i]`; missing entries count as allowed.
+    pub fn new(allowed: &[bool]) -> Generator {
+        let ids = || (0..tables::all().len()).filter_map(CallId::from_index);
+        let on = |id: CallId| allowed.get(id.index()).copied().unwrap_or(true);
+        let used: Vec<CallId> = ids().filter(|id| on(*id) && id.desc().weight > 0).collect();
+        let areas = Area::ALL
+            .into_iter()
+            .map(|area| (area, used.iter().copied().filter(|id| id.desc().area == area).collect::<Vec<_>>()))
+            .filter(|(_, calls)| !calls.is_empty())
+            .collect();
+        let makers =
+            used.iter().flat_map(|&id| {
+                let made = id.desc().makes.iter().enumerate();
+                made.filter(|(_, made)| !matches!(made.kind, Kind::SameAs(_)))
+                    .map(move |(slot, made)| Maker { id, slot: slot as u8, kind: made.kind })
+            });
+        Generator {
+            makers: makers.collect(),
+            // The keys of a user and plain writes: what makes a read return.
+            writers: used.iter().copied().filter(|id| is_writer(*id)).collect(),
+            areas,
+            allowed: ids().map(on).collect(),
+        }
+    }
+
+    /// Whether the search may make this call.
+    pub fn allows(&self, id: CallId) -> bool {
+        self.allowed.get(id.index()).copied().unwrap_or(false)
+    }
+
+    /// Whether the search may make every call of a program.
+    pub fn allows_program(&self, program: &Program) -> bool {
+        program.calls.iter().all(|call| self.allows(call.id))
+    }
+
+    pub(crate) fn makers(&self) -> &[Maker] {
+        &self.makers
+    }
+
+    pub(crate) fn writers(&self) -> &[CallId] {
+        &self.writers
+    }
+
+    /// A fresh program, typically of 2 to 12 calls. Empty only if no call is allowed.
+    ///
+    /// It has a main area, drawn evenly, so that its calls have something to do with each other; a quarter of
+    /// them come from anywhere.
+    pub fn generate<D: Dice>(&self, dice: &mut D, weights: &Weights) -> Program {
+        let mut program = Program::default();
+        let Some(main) = dice.pick(&self.areas).map(|(area, _)| *area) else { return program };
+        let length = 2 + dice.below(6) + dice.below(6);
+        // Each round adds a call, unless weights forbid all; then there is nothing to wait for.
+        for _ in 0..2 * length {
+            if program.calls.len() >= length {
+                break;
+            }
+            let area = if dice.percent(75) { Some(main) } else { None };
+            self.append(dice, weights, &mut program, area);
+        }
+        program
+    }
+
+    /// Appends one call of that area (or of any, evenly), after the calls that make what it needs.
+    /// Returns its index, if there is a call to make and room for it.
+    pub fn append<D: Dice>(
+        &self,
+        dice: &mut D,
+        weights: &Weights,
+        program: &mut Program,
+        area: Option<Area>,
+    ) -> Option<usize> {
+        let id = self.choose(dice, weights, program, area)?;
+        Builder::new(self, weights, dice, program).push(id)
+    }
+
+    /// Replaces one argument of call `index`: the `k`th written one. Calls that make what it needs come before.
+    /// Returns whether the program changed.
+    pub fn replace_argument<D: Dice>(
+        &self,
+        dice: &mut D,
+        weights: &Weights,
+        program: &mut Program,
+        index: usize,
+        k: usize,
+    ) -> bool {
+        let before = program.clone();
+        let mut call = program.calls[index].clone();
+        splice_in(program, index, 1, |head| {
+            Builder::new(self, weights, dice, head).renew(&mut call, k);
+            head.calls.push(call);
+        });
+        *program != before
+    }
+
+    /// Draws a call: mostly one that uses what the program already made.
+    fn choose<D: Dice>(
+        &self,
+        dice: &mut D,
+        weights: &Weights,
+        program: &Program,
+        area: Option<Area>,
+    ) -> Option<CallId> {
+        let (_, calls) = match area.and_then(|area| self.areas.iter().find(|(a, _)| *a == area)) {
+            Some(found) => found,
+            None => dice.pick(&self.areas)?,
+        };
+        if dice.percent(70) {
+            let has = Has::of(program);
+            let linked = |id: &CallId| if has.serves(*id) { weights.of(*id) } else { 0 };
+            if let Some(i) = dice.weighted(calls.iter().map(linked)) {
+                return Some(calls[i]);
+            }
+        }
+        dice.weighted(calls.iter().map(|id| weights.of(*id))).map(|i| calls[i])
+    }
+}
+
+/// Puts calls into the middle of a program: `grow` appends to the first `at` calls, then the rest follows,
+/// without its first `skip` calls. `grow` must append at least `skip` calls, of which the last ones replace
+/// the skipped ones. The program may become longer than [`LONGEST`].
+pub fn splice_in(program: &mut Program, at: usize, skip: usize, grow: impl FnOnce(&mut Program)) {
+    let mut tail = Program { calls: program.calls.split_off(at) };
+    tail.calls.drain(..skip);
+    grow(program);
+    let added = (program.calls.len() - at - skip) as u16;
+    tail.rewrite_refs(|mut r| {
+        if r.call as usize >= at {
+            r.call += added;
+        }
+        Some(r)
+    });
+    program.calls.append(&mut tail.calls);
+}
+
+/// Summary of what a program has: which calls could use it.
+struct Has {
+    fds: FdKinds,
+    pid: bool,
+    timer: bool,
+    page: bool,
+    path: bool,
+}
+
+impl Has {
+    fn of(program: &Program) -> Has {
+        let mut has = Has { fds: 0, pid: false, timer: false, page: false, path: false };
+        if has_tty(program) {
+            has.fds = desc::FD_TTY | desc::FD_PTM;
+        }
+        for thing in made(program, program.calls.len()).iter().filter(|thing| !thing.closed) {
+            match thing.kind {
+                Kind::Fd(kinds) => has.fds |= kinds,
+                Kind::Pid => has.pid = true,
+                Kind::Timer => has.timer = true,
+                Kind::Page => has.page = true,
+                Kind::Path => has.path = true,
+                Kind::SameAs(_) => {}
+            }
+        }
+        has
+    }
+
+    fn serves(&self, id: CallId) -> bool {
+        id.desc().args.iter().any(|arg| match arg.ty {
+            Ty::Fd(kinds) => self.fds & kinds != 0,
+            Ty::Pid => self.pid,
+            Ty::Timer => self.timer,
+            Ty::Page => self.page,
+            Ty::Path => self.path,
+            _ => false,
+        })
+    }
+}
+
+/// A plain write: a descriptor, bytes, and their count.
+fn is_writer(id: CallId) -> bool {
+    let mut written = id.desc().written();
+    id.desc().base_name() == "write"
+        && matches!(written.next().map(|(_, a)| a.ty), Some(Ty::Fd(_)))
+        && matches!(written.next().map(|(_, a)| a.ty), Some(Ty::Ptr(desc::In::Bytes(_), desc::Out::Nothing)))
+        && written.next().is_none()
+}
+
+/// A call as written by `args`, of which there must be one for each written argument.
+pub(crate) fn call(id: CallId, args: Vec<parallax_corpus::Arg>) -> Call {
+    debug_assert_eq!(args.len(), id.desc().written().count());
+    Call { id, args }
+}

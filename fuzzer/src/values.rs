@@ -1,0 +1,208 @@
+//! Plain values for arguments: numbers, flags, bytes, signals. What refers to other calls is in [`crate::generate`].
+
+use crate::dice::Dice;
+use parallax_corpus::desc::{FlagSet, HANDLER};
+use parallax_corpus::wire;
+
+/// Ways to spell a path that no call made. The first ones are names for new files and directories.
+pub const NEW_PATHS: &[&[u8]] = &[b"f0", b"f1", b"d0", b"l0", b"f2", b"d1"];
+const ODD_PATHS: &[&[u8]] =
+    &[b".", b"/dev/null", b"missing/x", b"f0", b"", b"..", b"d0/f0", b"f0/x", b"./f0", b"/dev/tty", b"//"];
+
+/// What may be typed at a terminal or written to a file: mostly lines, and the characters a line discipline acts on.
+const PIECES: &[&[u8]] = &[
+    b"hello\n",
+    b"a",
+    b"ab c",
+    b"\n",
+    b"x\n",
+    b"\r",
+    b"\t",
+    b"\x7f",
+    b"\x03",
+    b"\x04",
+    b"\x1a",
+    b"\x1c",
+    b"\x15",
+    b"\x16",
+    b"\x17",
+    b"\x11",
+    b"\x13",
+    "\u{e9}".as_bytes(),
+    b"\xff",
+    b"\0",
+    b"0123456789",
+];
+
+/// How many bytes a word of `size` bytes can carry, as a mask.
+fn mask(size: u8) -> u64 {
+    if size >= 8 { u64::MAX } else { (1 << (u32::from(size) * 8)) - 1 }
+}
+
+/// A number: nearly always one of the interesting ones, else near one. Fits into `size` bytes.
+pub fn int(dice: &mut impl Dice, interesting: &[u64], size: u8) -> u64 {
+    let base = dice.pick(interesting).copied().unwrap_or(0);
+    let value = if dice.percent(95) {
+        base
+    } else {
+        match dice.below(6) {
+            0 => base.wrapping_add(1),
+            1 => base.wrapping_sub(1),
+            2 => base.wrapping_mul(2),
+            3 => base ^ (1 << dice.below(32)),
+            4 => u64::MAX,
+            _ => dice.below(16) as u64,
+        }
+    };
+    value & mask(size)
+}
+
+/// Joined bits of a set: none, one or two of them. In a set with an access mode one mode is always among them.
+pub fn flags(dice: &mut impl Dice, set: &FlagSet) -> u64 {
+    let has_mode = bit_named(set, |n| n == "O_RDWR").is_some();
+    let mut value = if has_mode { access_mode(dice, set) } else { 0 };
+    for _ in 0..[0, 0, 0, 1, 1, 1, 1, 2, 2, 3][dice.below(10)] {
+        let Some((name, bits)) = dice.pick(set.names) else { break };
+        // Bits that turn an ordinary open into a special one would mostly fail.
+        let special = ["O_DIRECTORY", "O_TMPFILE", "O_PATH"].iter().any(|s| name.starts_with(s));
+        let mode = matches!(*name, "O_RDWR" | "O_WRONLY" | "O_RDONLY");
+        if !(has_mode && (mode || special && !dice.percent(15))) {
+            value |= bits;
+        }
+    }
+    value
+}
+
+fn access_mode(dice: &mut impl Dice, set: &FlagSet) -> u64 {
+    let wanted = match dice.below(20) {
+        0..=15 => "O_RDWR",
+        16..=17 => "O_WRONLY",
+        _ => "O_RDONLY",
+    };
+    bit_named(set, |n| n == wanted).unwrap_or(0)
+}
+
+/// The value of the first constant whose name satisfies `wanted`.
+pub fn bit_named(set: &FlagSet, wanted: impl Fn(&str) -> bool) -> Option<u64> {
+    set.names.iter().find(|(name, _)| wanted(name)).map(|(_, value)| *value)
+}
+
+/// One value of a set.
+pub fn one_of(dice: &mut impl Dice, set: &FlagSet) -> u64 {
+    dice.pick(set.names).map_or(0, |(_, value)| *value)
+}
+
+/// A terminal's flag word: most often what a fresh terminal has with up to two bits turned, since a mode that
+/// nobody uses hides the ones everybody does.
+pub fn termios_flags(dice: &mut impl Dice, field: &str, set: &FlagSet) -> u64 {
+    let usual: &[&str] = match field {
+        "c_iflag" => &["ICRNL", "IXON"],
+        "c_oflag" => &["OPOST", "ONLCR"],
+        "c_cflag" => &["B38400", "CS8", "CREAD"],
+        "c_lflag" => &["ISIG", "ICANON", "ECHO", "ECHOE", "ECHOK", "IEXTEN", "ECHOCTL", "ECHOKE"],
+        _ => return flags(dice, set),
+    };
+    if dice.percent(25) {
+        return flags(dice, set);
+    }
+    let mut value =
+        usual.iter().filter_map(|name| bit_named(set, |n| n == *name)).fold(0, |all, bit| all | bit);
+    for _ in 0..dice.below(3) {
+        // Turning one bit of a field of several (CS8, B38400) would name no constant.
+        let bit = one_of(dice, set);
+        value = if bit.count_ones() == 1 { value ^ bit } else { value | bit };
+    }
+    value
+}
+
+/// Text of up to `max` bytes: 0 to 16 mostly, sometimes 64 to 256.
+pub fn bytes(dice: &mut impl Dice, max: usize) -> Vec<u8> {
+    let wanted = if dice.percent(5) { 64 + dice.below(193) } else { dice.below(17) }.min(max);
+    let mut text = Vec::with_capacity(wanted + 8);
+    while text.len() < wanted {
+        // A long text of one kind is a line longer than a queue; a short one is a mixture.
+        match dice.below(3) {
+            0 if wanted > 16 => text.extend_from_slice(&[b'a'; 32]),
+            _ => text.extend_from_slice(dice.pick(PIECES).copied().unwrap_or(b"a")),
+        }
+    }
+    text.truncate(wanted);
+    text
+}
+
+/// A line: it ends in a newline, so that a reader of a terminal gets it.
+pub fn line(dice: &mut impl Dice) -> Vec<u8> {
+    let lines: [&[u8]; 4] = [b"hello\n", b"x\n", b"ab\x7fc\n", b"one\ntwo\n"];
+    lines[dice.below(lines.len())].to_vec()
+}
+
+/// A size for a buffer to be filled, at most `max`.
+pub fn room(dice: &mut impl Dice, max: u32) -> u32 {
+    match dice.below(10) {
+        0 => dice.below(max as usize + 1) as u32,
+        1 => 0,
+        2 => 1,
+        3 => 4,
+        4..=6 => 16,
+        _ => max,
+    }
+    .min(max)
+}
+
+/// A path nobody made: rarely odd, else one of the usual names.
+pub fn path(dice: &mut impl Dice) -> Vec<u8> {
+    match dice.below(20) {
+        0..=11 => dice.pick(NEW_PATHS).copied().unwrap_or(b"f0").to_vec(),
+        12 => vec![b'n'; 255],
+        _ => dice.pick(ODD_PATHS).copied().unwrap_or(b".").to_vec(),
+    }
+}
+
+/// The signal that belongs to the agent.
+pub const SIGALRM: u64 = 14;
+
+/// A signal: mostly one that does not end the program, never the agent's.
+pub fn signal(dice: &mut impl Dice) -> u64 {
+    const MILD: &[u64] = &[10, 12, 17, 28, 23, 18, 10, 12];
+    let signal = match dice.below(20) {
+        0 => 0,
+        1..=2 => 1 + dice.below(64) as u64,
+        3 => *dice.pick(&[1, 2, 15, 13, 22, 21, 20]).unwrap_or(&15),
+        _ => dice.pick(MILD).copied().unwrap_or(10),
+    };
+    if signal == SIGALRM { 12 } else { signal }
+}
+
+/// A set of signals without the agent's.
+pub fn signal_set(dice: &mut impl Dice) -> u64 {
+    let mut set = 0;
+    for _ in 0..dice.below(3) {
+        set |= match signal(dice) {
+            0 => 0,
+            n => 1 << (n - 1),
+        };
+    }
+    if dice.percent(3) { !(1 << (SIGALRM - 1)) } else { set }
+}
+
+/// A disposition: default, ignored, or the agent's handler.
+pub fn handler(dice: &mut impl Dice) -> u64 {
+    [0, 1, HANDLER, HANDLER][dice.below(4)]
+}
+
+/// The address of a page in the window; mostly one of the first few, so that calls meet on them.
+pub fn page(dice: &mut impl Dice) -> u64 {
+    let pages = (wire::WINDOW_SIZE / 4096) as usize;
+    let index = if dice.percent(80) { dice.below(4) } else { dice.below(pages) };
+    wire::WINDOW + 4096 * index as u64
+}
+
+/// An address that is never mapped.
+pub fn bad_address(dice: &mut impl Dice) -> u64 {
+    [0, 0, 1, 4095, 0xffff_8000_0000_0000, u64::MAX][dice.below(6)]
+}
+
+/// A descriptor that nobody made; never one of the agent's.
+pub fn stray_fd(dice: &mut impl Dice) -> u64 {
+    [u64::MAX, 99, 0, 1, 2, 3][dice.below(6)]
+}
