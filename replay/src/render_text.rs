@@ -89,7 +89,9 @@ pub fn sentence(finding: &Finding, target: &str) -> String {
     let Finding { name, field, native, target: theirs, cause, .. } = finding;
     let via = if cause == name { String::new() } else { format!(", after {cause}") };
     match finding.class {
-        Class::Unsupported => format!("{target} does not have {name}: Linux gives {native}, {target} {theirs}"),
+        Class::Unsupported => {
+            format!("{target} does not have {name}: Linux gives {native}, {target} {theirs}")
+        }
         Class::Hang => format!("{target} hangs at {name}"),
         Class::Crash => format!("{target} dies at {name}"),
         Class::Divergence => {
@@ -98,7 +100,12 @@ pub fn sentence(finding: &Finding, target: &str) -> String {
                 "end" => format!("the end of the program{via}"),
                 field => format!("{name}, {field}{via}"),
             };
-            format!("{what}: Linux gives {native}, {target} gives {theirs}")
+            if finding.oracle == "differential" {
+                format!("{what}: Linux gives {native}, {target} gives {theirs}")
+            } else {
+                // An invariant says no value but how it stands.
+                format!("{what}: {native} on Linux, {theirs} on {target}")
+            }
         }
     }
 }
@@ -140,9 +147,9 @@ fn table(out: &mut String, rows: &[Row], target: &str) {
         texts.map(|t| t.chars().count()).filter(|n| *n <= max).max().unwrap_or(0)
     };
     let call = width(&mut shown.iter().map(|r| r.call.as_str()), CALL_WIDTH).max(8);
-    let native = shown.iter().flat_map(|r| {
-        std::iter::once(r.native.as_str()).chain(visible(r).map(|f| f.native.as_str()))
-    });
+    let native = shown
+        .iter()
+        .flat_map(|r| std::iter::once(r.native.as_str()).chain(visible(r).map(|f| f.native.as_str())));
     let native = width(&mut { native }, OUTCOME_WIDTH).max("Linux".len());
     line(out, format_args!("      {:call$} | {:native$} | {target}", "", "Linux"));
     let mut probes = false;
@@ -158,7 +165,13 @@ fn table(out: &mut String, rows: &[Row], target: &str) {
             text = "";
             line(out, format_args!("      {text:call$} | {:native$} | {}", row.native, row.target));
         } else {
-            line(out, format_args!("{mark} {:>3} {text:call$} | {:native$} | {}", row.index, row.native, row.target));
+            line(
+                out,
+                format_args!(
+                    "{mark} {:>3} {text:call$} | {:native$} | {}",
+                    row.index, row.native, row.target
+                ),
+            );
         }
         for field in visible(row) {
             let mark = if field.differs { mark } else { ' ' };
@@ -197,4 +210,8 @@ fn list(out: &mut String, title: &str, lines: &[String]) {
 fn line(out: &mut String, what: std::fmt::Arguments<'_>) {
     // Writing to a string does not fail.
     let _ = writeln!(out, "{what}");
+    // Empty last columns leave blanks behind.
+    let len = out.trim_end_matches([' ', '\n']).len();
+    out.truncate(len);
+    out.push('\n');
 }

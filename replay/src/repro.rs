@@ -145,7 +145,9 @@ pub enum ReproError {
     #[error("this Parallax no longer probes `{0}`, which shows the case: replay it with version {1}")]
     ProbeGone(String, String),
     /// It is more than may be written.
-    #[error("the repro file would have {0} bytes, more than the {MAX_FILE} allowed: minimize the case further")]
+    #[error(
+        "the repro file would have {0} bytes, more than the {MAX_FILE} allowed: minimize the case further"
+    )]
     TooLarge(usize),
     /// Another error, in that file.
     #[error("{path}: {error}", path = path.display())]
@@ -245,7 +247,8 @@ impl Repro {
         for (side, trace) in [("native", &self.native), ("target", &self.target)] {
             if trace.outcomes.len() != len {
                 let n = trace.outcomes.len();
-                let what = format!("the {side} trace has {n} outcomes, the program and its probes {len} calls");
+                let what =
+                    format!("the {side} trace has {n} outcomes, the program and its probes {len} calls");
                 return Err(ReproError::Inconsistent(what));
             }
         }
