@@ -155,6 +155,7 @@ impl Site<'_> {
     fn word(&self, ty: &Ty, arg: &Arg, size: u8) -> Checked {
         match (ty, arg) {
             (Ty::Fd(_) | Ty::Pid | Ty::Timer | Ty::Page, Arg::Res(r)) => self.resource(ty, *r),
+            (Ty::OneOf(values), Arg::Int(n)) if values.contains(n) => Ok(()),
             (Ty::Int(_) | Ty::Flags(_) | Ty::SigSet | Ty::Timer, Arg::Int(_)) => Ok(()),
             // Closed: the tables keep the agent's own timer, a machine's hardware and the like out of programs by
             // leaving their names out of sets.
@@ -275,6 +276,7 @@ pub(crate) fn wanted(ty: &Ty) -> &'static str {
     match ty {
         Ty::Const(_) | Ty::Len(_) | Ty::PathConst(_) => "the description's own value",
         Ty::Int(_) => "a number",
+        Ty::OneOf(_) => "one of the call's few numbers",
         Ty::Flags(_) => "flags joined by `|`, or a number",
         Ty::Enum(_) => "one of the set's names",
         Ty::Fd(_) => "a descriptor (`r0`, 0, -1)",

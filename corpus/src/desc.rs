@@ -13,6 +13,8 @@ pub struct FlagSet {
 pub enum Meaning {
     /// Equal on both sides, bit by bit.
     Exact,
+    /// Text: equal on both sides up to its first NUL.
+    Text,
     /// Equal on both sides; differences are named by these bits.
     Flags(&'static FlagSet),
     /// A descriptor number. The lowest free one is promised (open(2)), so it is compared exactly.
@@ -226,6 +228,9 @@ pub enum Ty {
     Const(u64),
     /// A number; these values are the interesting ones.
     Int(&'static [u64]),
+    /// One of these numbers and no other: any other would block for long, reach the agent's own, or ask for more
+    /// than the two sides have alike.
+    OneOf(&'static [u64]),
     /// Joined bits of the set.
     Flags(&'static FlagSet),
     /// One value of the set.

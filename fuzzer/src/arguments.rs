@@ -152,7 +152,7 @@ impl<'a, D: Dice> Builder<'a, D> {
                 let path = id.desc().written().zip(before).find(|((_, a), _)| a.ty == Ty::Path);
                 self.open_flags(set, path.map(|(_, value)| value))
             }
-            Ty::Int(values) if id.desc().blocks && arg.name == "timeout" => self.timeout(values),
+            Ty::OneOf(values) if id.desc().blocks && arg.name == "timeout" => self.timeout(values),
             _ => self.word(arg.name, arg.ty, 8),
         }
     }
@@ -173,6 +173,7 @@ impl<'a, D: Dice> Builder<'a, D> {
             Ty::Timer => self.timer(),
             Ty::Page => self.page(),
             // Numbers of the agent's own descriptors are nobody's to name.
+            Ty::OneOf(values) => Arg::Int(dice.pick(values).copied().unwrap_or(0)),
             Ty::Int(interesting) => Arg::Int(match values::named_int(dice, name, interesting, size) {
                 200..208 if name.contains("fd") => 20,
                 value => value,

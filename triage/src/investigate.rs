@@ -53,8 +53,20 @@ pub fn investigate(
 ) -> Result<Verdict, TargetError> {
     let t0 = std::time::Instant::now();
     let r = investigate_inner(pair, program, finding, from, known);
-    eprintln!("TRIAGE {:?} {} -> {}", t0.elapsed(), finding.line(), match &r { Ok(Verdict::Case(c)) => format!("case {}", c.signature), Ok(Verdict::Known(s)) => format!("known {s}"), Ok(Verdict::Doubt(d)) => format!("doubt {d:?}"), Err(e) => e.to_string() });
-    if let Ok(Verdict::Doubt(_)) = &r { eprintln!("{}", parallax_corpus::text::write(program)); }
+    eprintln!(
+        "TRIAGE {:?} {} -> {}",
+        t0.elapsed(),
+        finding.line(),
+        match &r {
+            Ok(Verdict::Case(c)) => format!("case {}", c.signature),
+            Ok(Verdict::Known(s)) => format!("known {s}"),
+            Ok(Verdict::Doubt(d)) => format!("doubt {d:?}"),
+            Err(e) => e.to_string(),
+        }
+    );
+    if let Ok(Verdict::Doubt(_)) = &r {
+        eprintln!("{}", parallax_corpus::text::write(program));
+    }
     r
 }
 fn investigate_inner(
@@ -65,7 +77,8 @@ fn investigate_inner(
     known: &dyn Fn(&Signature) -> bool,
 ) -> Result<Verdict, TargetError> {
     let layer = matches!(finding.class, Class::Hang | Class::Crash);
-    let (look, ladder): (&[_], &[_]) = if layer { (&LAYER_LADDER, &LAYER_LADDER) } else { (&FIRST_LOOK, &LADDER) };
+    let (look, ladder): (&[_], &[_]) =
+        if layer { (&LAYER_LADDER, &LAYER_LADDER) } else { (&FIRST_LOOK, &LADDER) };
     let same = |f: &Finding| f.same_core(finding);
     if let Err(doubt) = confirm(pair, program, &same, look, RunOptions::PATIENT)? {
         return Ok(Verdict::Doubt(doubt));

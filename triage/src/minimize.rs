@@ -188,6 +188,7 @@ fn simpler(arg: &Arg, ty: Ty) -> Vec<Arg> {
             forms
         }
         (Arg::Int(1), _) => vec![Arg::Int(0)],
+        (Arg::Int(n), Ty::OneOf(values)) => values.iter().filter(|v| *v < n).map(|v| Arg::Int(*v)).collect(),
         (Arg::Int(n), Ty::Int(_)) if *n > 1 => vec![Arg::Int(0), Arg::Int(1)],
         (Arg::Bytes(bytes), _) if !bytes.is_empty() => {
             let mut forms = Vec::new();

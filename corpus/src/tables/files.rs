@@ -15,8 +15,8 @@ const STAT_OUT: &[OField] = &[
     of("st_ino", 8, 8, Inode),
     of("st_nlink", 16, 8, ByType(24, NOT_DIR)),
     of("st_mode", 24, 4, Exact),
-    of("st_uid", 28, 4, Exact),
-    // A devpts mount gives its terminals a group of its own.
+    // A device may be the host's, and its owner unmapped; a devpts mount gives its terminals a group of its own.
+    of("st_uid", 28, 4, ByType(24, NOT_DEV)),
     of("st_gid", 32, 4, ByType(24, NOT_DEV)),
     of("st_rdev", 40, 8, ByType(24, NOT_DEV)),
     of("st_size", 48, 8, ByType(24, NOT_DIR)),
@@ -34,7 +34,7 @@ const STATX_OUT: &[OField] = &[
     of("stx_blksize", 4, 4, SizeHint),
     of("stx_attributes", 8, 8, Opaque),
     of("stx_nlink", 16, 4, ByType(28, NOT_DIR)),
-    of("stx_uid", 20, 4, Exact),
+    of("stx_uid", 20, 4, ByType(28, NOT_DEV)),
     of("stx_gid", 24, 4, ByType(28, NOT_DEV)),
     of("stx_mode", 28, 2, Exact),
     of("stx_ino", 32, 8, Inode),
@@ -214,7 +214,7 @@ pub const CALLS: &[Desc] = &[
         "dup2$new",
         33,
         args![
-            "oldfd": Ty::Fd(FD_ANY), "newfd": Ty::Int(&[10, 20, 63, 100, u64::MAX]),
+            "oldfd": Ty::Fd(FD_ANY), "newfd": Ty::OneOf(&[10, 20, 63, 100, u64::MAX]),
         ],
     )
     .ret(Fd)
@@ -233,7 +233,7 @@ pub const CALLS: &[Desc] = &[
     fcntl(
         "fcntl$dupfd",
         args![
-            "fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(0), "min": Ty::Int(&[0, 3, 10, 100]),
+            "fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(0), "min": Ty::OneOf(&[0, 3, 10, 100]),
         ],
     )
     .ret(Fd)
@@ -241,7 +241,7 @@ pub const CALLS: &[Desc] = &[
     fcntl(
         "fcntl$dupfd_cloexec",
         args![
-            "fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(1030), "min": Ty::Int(&[0, 3, 10, 100]),
+            "fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(1030), "min": Ty::OneOf(&[0, 3, 10, 100]),
         ],
     )
     .ret(Fd)
@@ -416,12 +416,12 @@ pub const CALLS: &[Desc] = &[
     .since("4.11"),
     file("fstatfs", 138, args!["fd": Ty::Fd(FD_ANY), "buf": out(STATFS_OUT, 120)]).weight(1),
     file("statfs", 137, args!["path": Ty::Path, "buf": out(STATFS_OUT, 120)]).weight(1),
-    file("truncate", 76, args!["path": Ty::Path, "length": Ty::Int(OFFSETS)]),
+    file("truncate", 76, args!["path": Ty::Path, "length": Ty::OneOf(OFFSETS)]),
     file(
         "ftruncate",
         77,
         args![
-            "fd": Ty::Fd(FD_FILE | FD_NODE | FD_DIR | FD_PIPE), "length": Ty::Int(OFFSETS),
+            "fd": Ty::Fd(FD_FILE | FD_NODE | FD_DIR | FD_PIPE), "length": Ty::OneOf(OFFSETS),
         ],
     )
     .weight(6),
@@ -430,7 +430,7 @@ pub const CALLS: &[Desc] = &[
         285,
         args![
             "fd": Ty::Fd(FD_FILE | FD_NODE | FD_PIPE), "mode": Ty::Flags(&FALLOC),
-            "offset": Ty::Int(OFFSETS), "len": Ty::Int(OFFSETS),
+            "offset": Ty::OneOf(OFFSETS), "len": Ty::OneOf(OFFSETS),
         ],
     )
     .since("2.6.38"),

@@ -363,7 +363,7 @@ pub const CALLS: &[Desc] = &[
         "close_range",
         436,
         args![
-            "first": Ty::Int(&[3, 4, 5, 10, 64]), "last": Ty::Int(&[3, 5, 10, 100, 199]),
+            "first": Ty::OneOf(&[3, 4, 5, 10, 64]), "last": Ty::OneOf(&[3, 5, 10, 100, 199]),
             "flags": Ty::Flags(&CLOSE_RANGE),
         ],
     )

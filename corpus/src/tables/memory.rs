@@ -148,7 +148,7 @@ pub const CALLS: &[Desc] = &[
         Op::Agent(wire::OP_POKE),
         Area::Memory,
         args![
-            "addr": Ty::Page, "byte": Ty::Int(&[0x41, 0, 0xff]), "count": Ty::Int(&[1, 16, 4096, 8192]),
+            "addr": Ty::Page, "byte": Ty::Int(&[0x41, 0, 0xff]), "count": Ty::OneOf(&[1, 16, 4096, 8192]),
         ],
         Exact,
     )

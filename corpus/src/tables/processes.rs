@@ -6,12 +6,12 @@ use super::shapes::*;
 use crate::consts::*;
 use crate::desc::*;
 use crate::{args, makes, wire};
-use Meaning::{Exact, Opaque, Pid, SizeHint};
+use Meaning::{Exact, Opaque, Pid, SizeHint, Text};
 
 const RUID_OUT: &[OField] = &[of("ruid", 0, 4, Exact)];
 const EUID_OUT: &[OField] = &[of("euid", 0, 4, Exact)];
 const SUID_OUT: &[OField] = &[of("suid", 0, 4, Exact)];
-const NAME_OUT: &[OField] = &[of("name", 0, 16, Exact)];
+const NAME_OUT: &[OField] = &[of("name", 0, 16, Text)];
 const RLIMIT_OUT: &[OField] = &[of("rlim_cur", 0, 8, Exact), of("rlim_max", 8, 8, Exact)];
 const RLIMIT_ANY_OUT: &[OField] = &[of("rlim_cur", 0, 8, Opaque), of("rlim_max", 8, 8, Opaque)];
 /// Hard limits only ever go to one value: raising one again is a matter of privileges, which differ.
@@ -27,7 +27,7 @@ const OPAQUE_OUT: &[OField] = &[of("all", 0, 8, Opaque)];
 const STATUS_OUT: &[OField] = &[of("wstatus", 0, 4, Exact)];
 const CODES: Ty = Ty::Int(&[0, 1, 7, 127, 255, 256]);
 /// Iterations a child spins; rarely enough to be seen in ticks.
-const SPINS: Ty = Ty::Int(&[0, 1000, 1000, 1000, 100_000, 3_000_000, 20_000_000]);
+const SPINS: Ty = Ty::OneOf(&[0, 1000, 1000, 1000, 100_000, 3_000_000, 20_000_000]);
 
 /// A call of this area.
 const fn process(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {

@@ -20,15 +20,16 @@ pub const FD_POLLABLE: FdKinds =
 pub const INT_OUT: &[OField] = &[of("value", 0, 4, Exact)];
 
 /// A time of less than a second: seconds are left zero, so that no program sleeps long.
-pub const SHORT_IN: &[SField] = &[sf("tv_nsec", 8, 8, Ty::Int(&[0, 1, 1000, 100_000, 2_000_000]))];
+pub const SHORT_IN: &[SField] =
+    &[sf("tv_nsec", 8, 8, Ty::OneOf(&[0, 1, 1000, 100_000, 2_000_000, 1_000_000_000]))];
 
 /// `struct itimerspec` with long times only. Nanoseconds of the value stay zero or wrong: a timer must never
 /// run out, since when it does is up to the machine.
 pub const ITIMERSPEC_IN: &[SField] = &[
-    sf("it_interval.tv_sec", 0, 8, Ty::Int(&[0, 1000, 100_000])),
-    sf("it_interval.tv_nsec", 8, 8, Ty::Int(&[0, 999_999_999, 1_000_000_000])),
-    sf("it_value.tv_sec", 16, 8, Ty::Int(&[1000, 0, 100_000])),
-    sf("it_value.tv_nsec", 24, 8, Ty::Int(&[0, 1_000_000_000])),
+    sf("it_interval.tv_sec", 0, 8, Ty::OneOf(&[0, 1000, 100_000])),
+    sf("it_interval.tv_nsec", 8, 8, Ty::OneOf(&[0, 999_999_999, 1_000_000_000])),
+    sf("it_value.tv_sec", 16, 8, Ty::OneOf(&[1000, 0, 100_000])),
+    sf("it_value.tv_nsec", 24, 8, Ty::OneOf(&[0, 1_000_000_000])),
 ];
 /// What is left of a timer; the interval comes back as it was set.
 pub const ITIMERSPEC_OUT: &[OField] =

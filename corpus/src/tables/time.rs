@@ -27,10 +27,10 @@ const SLEEP_IN: &[SField] =
     &[sf("tv_nsec", 8, 8, Ty::Int(&[0, 1, 1000, 100_000, 2_000_000, 1_000_000_000, u64::MAX]))];
 const REM_OUT: &[OField] = &[of("rem", 0, 16, Duration(Dur::Left, Unit::Timespec))];
 const ITIMERVAL_IN: &[SField] = &[
-    sf("it_interval.tv_sec", 0, 8, Ty::Int(&[0, 1000])),
-    sf("it_interval.tv_usec", 8, 8, Ty::Int(&[0, 999_999, 1_000_000])),
-    sf("it_value.tv_sec", 16, 8, Ty::Int(&[1000, 0, 100_000])),
-    sf("it_value.tv_usec", 24, 8, Ty::Int(&[0, 1_000_000])),
+    sf("it_interval.tv_sec", 0, 8, Ty::OneOf(&[0, 1000])),
+    sf("it_interval.tv_usec", 8, 8, Ty::OneOf(&[0, 999_999, 1_000_000])),
+    sf("it_value.tv_sec", 16, 8, Ty::OneOf(&[1000, 0, 100_000])),
+    sf("it_value.tv_usec", 24, 8, Ty::OneOf(&[0, 1_000_000])),
 ];
 const ITIMERVAL_OUT: &[OField] =
     &[of("it_interval", 0, 16, Exact), of("it_value", 16, 16, Duration(Dur::Left, Unit::Timeval))];
@@ -39,7 +39,7 @@ const TIMERID_OUT: &[OField] = &[of("timerid", 0, 4, Opaque)];
 
 /// Iterations; the large ones, long enough for clocks of 10 ms ticks, are rarer.
 const SPINS: Ty =
-    Ty::Int(&[1000, 1000, 1000, 1000, 100_000, 100_000, 100_000, 3_000_000, 3_000_000, 20_000_000]);
+    Ty::OneOf(&[1000, 1000, 1000, 1000, 100_000, 100_000, 100_000, 3_000_000, 3_000_000, 20_000_000]);
 
 /// A call of this area.
 const fn time(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {

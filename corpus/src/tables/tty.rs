@@ -41,6 +41,8 @@ const WINSIZE_IN: &[SField] = &[
     sf("ws_ypixel", 6, 2, Ty::Int(&[0, 1])),
 ];
 const INT_OUT: &[OField] = &[of("value", 0, 4, Exact)];
+/// Which number a new terminal gets is the layer's choice.
+const NUMBER_OUT: &[OField] = &[of("number", 0, 4, Meaning::Opaque)];
 const PID_OUT: &[OField] = &[of("pid", 0, 4, Pid)];
 const INT_IN: &[SField] = &[sf("value", 0, 4, Ty::Int(&[0, 1]))];
 const PID_IN: &[SField] = &[sf("pid", 0, 4, Ty::Pid)];
@@ -150,7 +152,7 @@ pub const CALLS: &[Desc] = &[
     ioctl("ioctl$tiocgsid", args!["fd": Ty::Fd(BOTH), "cmd": Ty::Const(0x5429), "arg": out(PID_OUT, 4)]),
     ioctl(
         "ioctl$tiocgptn",
-        args!["fd": Ty::Fd(FD_PTM), "cmd": Ty::Const(0x8004_5430), "arg": out(INT_OUT, 4)],
+        args!["fd": Ty::Fd(FD_PTM), "cmd": Ty::Const(0x8004_5430), "arg": out(NUMBER_OUT, 4)],
     ),
     ioctl(
         "ioctl$tiocsptlck",

@@ -128,6 +128,7 @@ impl Builder {
     fn word(&mut self, ty: &Ty) -> Arg {
         let any = self.any();
         match ty {
+            Ty::OneOf(values) => Arg::Int(values[(any % values.len() as u64) as usize]),
             Ty::Int(interesting) if any % 2 == 0 && !interesting.is_empty() => {
                 Arg::Int(self.pick(interesting))
             }

@@ -83,8 +83,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     for target in list {
         figures.push(measure(&target, cores, options, forks)?);
     }
-    let report =
-        Report { cores, calls_per_program: CALLS, fork_loop_per_second: forks, targets: figures };
+    let report = Report { cores, calls_per_program: CALLS, fork_loop_per_second: forks, targets: figures };
     let mut out = std::io::stdout().lock();
     if options.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
@@ -152,9 +151,8 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     let (all, one) = (median(all), median(one));
     // The first worker ran in both measurements.
     let spent = workers[0].times;
-    let part = |now: Duration, then: Duration| {
-        (now - then).as_secs_f64() / (2.0 * wall.as_secs_f64()) * 100.0
-    };
+    let part =
+        |now: Duration, then: Duration| (now - then).as_secs_f64() / (2.0 * wall.as_secs_f64()) * 100.0;
     let then = before[0];
     let mut parts = vec![
         ("compiling programs", part(spent.compile, then.compile)),

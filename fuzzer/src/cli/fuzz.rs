@@ -126,7 +126,8 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         quiet: options.quiet,
         ..CampaignOptions::new(options.out.clone())
     };
-    let runners = pairs.iter().map(|pair| PairRunner { pair: Arc::clone(pair), how: RunOptions::SEARCH }).collect();
+    let runners =
+        pairs.iter().map(|pair| PairRunner { pair: Arc::clone(pair), how: RunOptions::SEARCH }).collect();
     let summary = campaign::run(campaign, runners, &triage, &stop)?;
     if let Some(error) = triage.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error.into());
@@ -174,9 +175,10 @@ pub(super) fn provenance(target: &dyn Target, args: &TargetArgs, seed: u64) -> a
     Ok(Provenance {
         target_name: target.name(),
         target_version: target.version()?,
-        target_command: args.target_cmd.clone().or_else(|| {
-            args.target_path.as_ref().map(|path| path.display().to_string())
-        }),
+        target_command: args
+            .target_cmd
+            .clone()
+            .or_else(|| args.target_path.as_ref().map(|path| path.display().to_string())),
         kernel: Native.version()?,
         seed,
     })
@@ -196,7 +198,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Triage for CampaignTriage {
     fn investigate(&self, found: Vec<(Program, Finding)>) -> Vec<Verdict> {
-        let known: std::collections::BTreeSet<Signature> = lock(&self.store).cases().keys().cloned().collect();
+        let known: std::collections::BTreeSet<Signature> =
+            lock(&self.store).cases().keys().cloned().collect();
         let workers = self.pairs.len();
         let mut answers: Vec<Option<anyhow::Result<investigate::Verdict>>> = Vec::new();
         answers.resize_with(found.len(), || None);

@@ -77,11 +77,7 @@ pub struct TargetArgs {
 
 impl TargetArgs {
     fn choice(&self) -> Choice {
-        Choice {
-            name: self.target.clone(),
-            command: self.target_cmd.clone(),
-            path: self.target_path.clone(),
-        }
+        Choice { name: self.target.clone(), command: self.target_cmd.clone(), path: self.target_path.clone() }
     }
     fn named(&self) -> bool {
         self.target.is_some() || self.target_cmd.is_some()
@@ -116,9 +112,9 @@ pub fn run() -> ExitCode {
             eprintln!("parallax: {error:#}");
             let no_target = error.chain().any(|e| e.is::<TargetError>());
             // An unknown name is the user's slip, not a missing layer.
-            let slip = error.chain().any(|e| {
-                matches!(e.downcast_ref::<TargetError>(), Some(TargetError::Unknown { .. }))
-            });
+            let slip = error
+                .chain()
+                .any(|e| matches!(e.downcast_ref::<TargetError>(), Some(TargetError::Unknown { .. })));
             ExitCode::from(if no_target && !slip { code::NO_TARGET } else { code::USAGE })
         }
     }

@@ -15,6 +15,7 @@ pub mod nr {
     pub const RT_SIGPROCMASK: u64 = 14;
     pub const IOCTL: u64 = 16;
     pub const DUP2: u64 = 33;
+    pub const NANOSLEEP: u64 = 35;
     pub const SETITIMER: u64 = 38;
     pub const GETPID: u64 = 39;
     pub const WAIT4: u64 = 61;

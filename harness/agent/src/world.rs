@@ -198,8 +198,10 @@ pub fn open_terminal() -> (u64, i64) {
 }
 
 /// Waits until kernel workers have carried everything across the program's terminals: `poll` on a terminal
-/// flushes what was written at its other side (n_tty_poll calls tty_buffer_flush_work). Twice over, since an
-/// echo comes back.
+/// flushes what was written at its other side, unless something can be read there already (n_tty_poll calls
+/// tty_buffer_flush_work). Each is polled twice over, since an echo comes back. Where something can be read the
+/// worker is given a moment instead: what it still does (a signal, an echo) is then done with near certainty, and
+/// confirmation sorts the rest out.
 pub fn settle() {
     const COUNT: usize = 12;
     let mut fds = [0u64; 2 * COUNT];
@@ -207,7 +209,12 @@ pub fn settle() {
         // struct pollfd: fd, events (POLLIN)
         *fd = (k % COUNT) as u64 | 1 << 32;
     }
-    syscall(nr::POLL, [fds.as_mut_ptr() as u64, 2 * COUNT as u64, 0, 0, 0, 0]);
+    let ready = syscall(nr::POLL, [fds.as_mut_ptr() as u64, 2 * COUNT as u64, 0, 0, 0, 0]);
+    const POLLIN: u64 = 1 << 48;
+    if ready > 0 && fds[..COUNT].iter().any(|fd| fd & POLLIN != 0) {
+        let moment = [0u64, 150_000];
+        syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
+    }
 }
 
 /// Removes whatever a program left in the working directory.

@@ -239,9 +239,9 @@ fn keep(trees: &mut [RawFd; MAX_TREES], slot: usize, tree: RawFd) -> Sys {
     Ok(())
 }
 
-/// `SECBIT_NOROOT`, `NO_SETUID_FIXUP`, `NO_CAP_AMBIENT_RAISE`, their locks and `KEEP_CAPS_LOCKED` (capabilities(7)):
-/// an exec as uid 0 gives nothing back.
-const SECUREBITS: usize = 0x3 | 0xc | 0xc0 | 0x20;
+/// `SECBIT_NOROOT`, `NO_SETUID_FIXUP`, `NO_CAP_AMBIENT_RAISE` and their locks (capabilities(7)): an exec as uid 0 gives
+/// nothing back. `KEEP_CAPS` stays free: without capabilities there is nothing to keep, and programs may set it.
+const SECUREBITS: usize = 0x3 | 0xc | 0xc0;
 
 fn drop_capabilities(keep: u64) -> Sys {
     let kept = |capability: usize| keep >> capability & 1 != 0;

@@ -151,6 +151,13 @@ fn compare_fields(
         let difference = |native: String, target: String, kind: String| {
             Some(Difference { field: f.field.name.to_owned(), native, target, kind })
         };
+        if f.field.meaning == Meaning::Text {
+            let (a, b) = (text(a), text(b));
+            if a != b {
+                return difference(show_bytes(a), show_bytes(b), "bytes differ".into());
+            }
+            continue;
+        }
         if size > 8 {
             if f.field.meaning == Meaning::Exact && a != b {
                 return difference(show_bytes(a), show_bytes(b), "bytes differ".into());
@@ -213,7 +220,7 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
         return None;
     }
     match meaning {
-        Meaning::Exact | Meaning::ByType(..) | Meaning::Fd => Some(
+        Meaning::Exact | Meaning::Text | Meaning::ByType(..) | Meaning::Fd => Some(
             match (a, b) {
                 (0, _) => "zero became something",
                 (_, 0) => "something became zero",
@@ -273,6 +280,11 @@ fn show_state(desc: &Desc, outcome: &Outcome) -> String {
         State::Done => show_ret(desc.ret, outcome.ret),
         _ => state_kind(outcome),
     }
+}
+
+/// What stands before the first NUL.
+fn text(bytes: &[u8]) -> &[u8] {
+    bytes.split(|&b| b == 0).next().unwrap_or_default()
 }
 
 /// Bytes for people, shortened.
