@@ -122,6 +122,15 @@ fn sends_stop(program: &Program) -> bool {
     })
 }
 
+/// Whether a call that may wait without end was given a timeout, so that it will not: then lateness is no outcome.
+fn has_timeout(call: &Call) -> bool {
+    call.id.desc().written().zip(&call.args).any(|((_, a), value)| match (a.ty, value) {
+        (Ty::OneOf(_), Arg::Int(ms)) => a.name == "timeout" && (*ms as i32) >= 0,
+        (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(_)) => fields.iter().all(|f| f.name.starts_with("tv_")),
+        _ => false,
+    })
+}
+
 /// The probes of a program: calls of the same language that look at what it left behind.
 fn probes(program: &Program) -> Vec<Call> {
     let mut calls = Vec::new();
@@ -338,17 +347,18 @@ impl<'a> Builder<'a> {
                 words[k] = Word::new(WORD_CONST, lens.get(of as usize).copied().unwrap_or(0));
             }
         }
-        self.emit(desc, is_probe, &words[..desc.args.len().min(6)], &outs);
+        let blocks = desc.blocks && !has_timeout(call);
+        self.emit(desc, is_probe, blocks, &words[..desc.args.len().min(6)], &outs);
         self.spans.push(spans);
         Ok(())
     }
 
-    fn emit(&mut self, desc: &Desc, is_probe: bool, words: &[Word], outs: &[(u16, u16)]) {
+    fn emit(&mut self, desc: &Desc, is_probe: bool, blocks: bool, words: &[Word], outs: &[(u16, u16)]) {
         let mut flags = 0;
         if desc.timed() {
             flags |= INS_CLOCKS;
         }
-        if desc.blocks {
+        if blocks {
             flags |= INS_BLOCKS;
         }
         let tty = self.program.needs() & desc::NEED_TTY != 0;

@@ -26,8 +26,6 @@ const PARAM_OUT: &[OField] = &[of("sched_priority", 0, 4, Exact)];
 const OPAQUE_OUT: &[OField] = &[of("all", 0, 8, Opaque)];
 const STATUS_OUT: &[OField] = &[of("wstatus", 0, 4, Exact)];
 const CODES: Ty = Ty::Int(&[0, 1, 7, 127, 255, 256]);
-/// Iterations a child spins; rarely enough to be seen in ticks.
-const SPINS: Ty = Ty::OneOf(&[0, 1000, 1000, 1000, 100_000, 3_000_000, 20_000_000]);
 
 /// A call of this area.
 const fn process(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {

@@ -81,3 +81,19 @@ pub const RUSAGE_SIZE: u16 = 144;
 pub const RUSAGE_CHILDREN: &[OField] = &rusage(Dur::Children, Dur::Children);
 /// The caller's usage.
 pub const RUSAGE_SELF: &[OField] = &rusage(Dur::SelfUser, Dur::SelfSys);
+
+/// Iterations of a busy loop, about half a nanosecond each. The long ones, long enough for clocks of 10 ms ticks, are
+/// rare: on average a loop takes a fifth of a millisecond.
+pub const SPINS: Ty = Ty::OneOf(&SPIN_CHOICES);
+const SPIN_CHOICES: [u64; 64] = {
+    let mut choices = [1000; 64];
+    let mut k = 0;
+    while k < 20 {
+        choices[k] = 100_000;
+        k += 1;
+    }
+    choices[61] = 2_000_000;
+    choices[62] = 2_000_000;
+    choices[63] = 20_000_000;
+    choices
+};
