@@ -126,7 +126,9 @@ fn sends_stop(program: &Program) -> bool {
 fn has_timeout(call: &Call) -> bool {
     call.id.desc().written().zip(&call.args).any(|((_, a), value)| match (a.ty, value) {
         (Ty::OneOf(_), Arg::Int(ms)) => a.name == "timeout" && (*ms as i32) >= 0,
-        (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(_)) => fields.iter().all(|f| f.name.starts_with("tv_")),
+        (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(_)) => {
+            fields.iter().all(|f| f.name.starts_with("tv_"))
+        }
         _ => false,
     })
 }
@@ -364,9 +366,6 @@ impl<'a> Builder<'a> {
         let tty = self.program.needs() & desc::NEED_TTY != 0;
         if desc.settle && tty && !is_probe {
             flags |= INS_SETTLE;
-        }
-        if tty && desc.area == desc::Area::Tty {
-            flags |= INS_SETTLE_BEFORE;
         }
         if is_probe {
             flags |= INS_PROBE;

@@ -103,8 +103,6 @@ pub const INS_BLOCKS: u8 = 2;
 pub const INS_SETTLE: u8 = 4;
 /// A probe: also runs after a blocked call.
 pub const INS_PROBE: u8 = 8;
-/// Settle *before* the call too (it reads a queue's length).
-pub const INS_SETTLE_BEFORE: u8 = 16;
 
 // Word kinds.
 pub const WORD_CONST: u8 = 0;

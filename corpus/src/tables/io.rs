@@ -56,6 +56,8 @@ const fn socketpair(name: &'static str, args: &'static [ArgDesc]) -> Desc {
     io(name, 53, args).makes(makes![made_fd_at(3, 0, FD_SOCK), made_fd_at(3, 4, FD_SOCK)])
 }
 
+const ON_OFF: &[SField] = &[sf("value", 0, 4, Ty::Int(&[0, 1]))];
+
 /// The table.
 pub const CALLS: &[Desc] = &[
     stream("read", 0, args!["fd": Ty::Fd(STREAMS), "buf": out_buf(512), "count": Ty::Len(1)]).weight(8),
@@ -370,4 +372,13 @@ pub const CALLS: &[Desc] = &[
     .settles()
     .weight(2)
     .since("5.9"),
+    io(
+        "ioctl$fionread",
+        16,
+        args![
+            "fd": Ty::Fd(FD_TTY | FD_PTM | FD_PIPE | FD_SOCK), "cmd": Ty::Const(0x541b), "arg": out(INT_OUT, 4),
+        ],
+    )
+    .weight(6),
+    io("ioctl$fionbio", 16, args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(0x5421), "arg": in_struct(ON_OFF, 4)]),
 ];

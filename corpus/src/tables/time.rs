@@ -37,7 +37,6 @@ const ITIMERVAL_OUT: &[OField] =
 /// The timer's id is the kernel's choice.
 const TIMERID_OUT: &[OField] = &[of("timerid", 0, 4, Opaque)];
 
-
 /// A call of this area.
 const fn time(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
     Desc::sys(name, nr, Area::Time, args, Exact)

@@ -131,20 +131,10 @@ pub const CALLS: &[Desc] = &[
         args!["fd": Ty::Fd(BOTH), "cmd": Ty::Const(0x5414), "arg": in_struct(WINSIZE_IN, 8)],
     ),
     ioctl(
-        "ioctl$fionread",
-        args!["fd": Ty::Fd(FD_TTY | FD_PTM | FD_PIPE), "cmd": Ty::Const(0x541b), "arg": out(INT_OUT, 4)],
-    )
-    .needs(0)
-    .weight(6),
-    ioctl(
         "ioctl$tiocpkt",
         args!["fd": Ty::Fd(FD_PTM), "cmd": Ty::Const(0x5420), "arg": in_struct(INT_IN, 4)],
     )
     .settles(),
-    ioctl(
-        "ioctl$fionbio",
-        args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(0x5421), "arg": in_struct(INT_IN, 4)],
-    ),
     ioctl("ioctl$tiocnotty", args!["fd": Ty::Fd(FD_TTY), "cmd": Ty::Const(0x5422), "arg": Ty::Const(0)])
         .weight(1),
     ioctl("ioctl$tiocgetd", args!["fd": Ty::Fd(BOTH), "cmd": Ty::Const(0x5424), "arg": out(INT_OUT, 4)])

@@ -193,9 +193,6 @@ impl Run<'_> {
     }
 
     fn perform(&mut self, op: u8, flags: u8, number: u32, args: [u64; 6], outs: &[u8]) {
-        if flags & INS_SETTLE_BEFORE != 0 {
-            world::settle();
-        }
         let before = if flags & INS_CLOCKS != 0 { Some((self.now(1), self.now(0))) } else { None };
         let blocks = flags & INS_BLOCKS != 0;
         if blocks {

@@ -212,7 +212,7 @@ pub fn settle() {
     let ready = syscall(nr::POLL, [fds.as_mut_ptr() as u64, 2 * COUNT as u64, 0, 0, 0, 0]);
     const POLLIN: u64 = 1 << 48;
     if ready > 0 && fds[..COUNT].iter().any(|fd| fd & POLLIN != 0) {
-        let moment = [0u64, 150_000];
+        let moment = [0u64, 20_000];
         syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
     }
 }
