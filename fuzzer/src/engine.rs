@@ -270,7 +270,9 @@ impl<'a, R: Runner> Engine<'a, R> {
         let mut known = self.stages.0.names.clone();
         for path in &paths {
             // A copy under another name is the same program.
-            if let Some(input) = self.load(path, &mut complaints).filter(|input| known.insert(input.file_name())) {
+            if let Some(input) =
+                self.load(path, &mut complaints).filter(|input| known.insert(input.file_name()))
+            {
                 programs.push(input.0);
             }
         }

@@ -128,7 +128,11 @@ impl BatchStage {
         self.mutator.weights = Weights::from_tally(state.metadata::<Tally>()?);
         let mut programs: Vec<Program> = self.unmasked.drain(..self.unmasked.len().min(size)).collect();
         let mut base = *state.corpus().current();
-        while programs.len() < size {
+        // Where nothing can be drawn, as with all calls switched off, the batch is short.
+        for _ in 0..2 * size.div_ceil(CHUNK) + 1 {
+            if programs.len() >= size {
+                break;
+            }
             self.groups += 1;
             let end = (programs.len() + CHUNK).min(size);
             if self.groups % FRESH == 0 {
@@ -155,7 +159,8 @@ impl BatchStage {
     /// Fresh programs.
     pub fn fresh(&mut self, state: &mut SearchState, count: usize) -> Vec<Program> {
         let weights = &self.mutator.weights;
-        (0..count).map(|_| self.generator.generate(state.rand_mut(), weights)).collect()
+        let programs = (0..count).map(|_| self.generator.generate(state.rand_mut(), weights));
+        programs.filter(|program| !program.calls.is_empty()).collect()
     }
 
     /// Runs programs and judges them in order. Returns how many were judged: fewer if the campaign was stopped
