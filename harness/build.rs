@@ -13,7 +13,15 @@ fn main() {
     let status = Command::new(rustc)
         .arg(root.join("main.rs"))
         .args(["--crate-name", "parallax_agent", "--crate-type", "bin", "--edition", "2021"])
-        .args(["--target", "x86_64-unknown-linux-gnu", "-O", "-C", "panic=abort", "-C", "relocation-model=static"])
+        .args([
+            "--target",
+            "x86_64-unknown-linux-gnu",
+            "-O",
+            "-C",
+            "panic=abort",
+            "-C",
+            "relocation-model=static",
+        ])
         .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-nostdlib", "-C", "link-arg=-static"])
         .args(["-C", "link-arg=-no-pie", "-C", "link-arg=-Wl,--build-id=none", "-C", "strip=symbols"])
         .arg("-o")

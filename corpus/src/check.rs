@@ -155,7 +155,14 @@ impl Site<'_> {
     fn word(&self, ty: &Ty, arg: &Arg, size: u8) -> Checked {
         match (ty, arg) {
             (Ty::Fd(_) | Ty::Pid | Ty::Timer | Ty::Page, Arg::Res(r)) => self.resource(ty, *r),
-            (Ty::Int(_) | Ty::Flags(_) | Ty::Enum(_) | Ty::SigSet | Ty::Timer, Arg::Int(_)) => Ok(()),
+            (Ty::Int(_) | Ty::Flags(_) | Ty::SigSet | Ty::Timer, Arg::Int(_)) => Ok(()),
+            // Closed: the tables keep the agent's own timer, a machine's hardware and the like out of programs by
+            // leaving their names out of sets.
+            (Ty::Enum(set), Arg::Int(n)) if set.names.iter().any(|(_, known)| known == n) => Ok(()),
+            (Ty::Enum(set), Arg::Int(n)) => {
+                let names: Vec<&str> = set.names.iter().map(|(name, _)| *name).collect();
+                Err(format!("{n} is none of {}", names.join(", ")))
+            }
             // Not written as arguments, but a struct has a place for each of its fields.
             (Ty::Const(fixed), Arg::Int(n)) if fixed == n => Ok(()),
             (Ty::Fd(_), Arg::Int(n)) => {
@@ -269,7 +276,7 @@ pub(crate) fn wanted(ty: &Ty) -> &'static str {
         Ty::Const(_) | Ty::Len(_) | Ty::PathConst(_) => "the description's own value",
         Ty::Int(_) => "a number",
         Ty::Flags(_) => "flags joined by `|`, or a number",
-        Ty::Enum(_) => "a name or a number",
+        Ty::Enum(_) => "one of the set's names",
         Ty::Fd(_) => "a descriptor (`r0`, 0, -1)",
         Ty::Pid => "a pid (`r0`, 0, NO_PID)",
         Ty::Timer => "a timer (`r0`, 0)",
@@ -296,5 +303,138 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Timer => "a timer",
         Kind::Page => "a page",
         Kind::Path => "a path",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desc::{FD_ANY, sf};
+    use crate::program::CallId;
+
+    const WINDOW: u64 = wire::WINDOW;
+    const SIZE: u64 = wire::WINDOW_SIZE;
+    const MINUS_ONE: u64 = u64::MAX;
+
+    fn call(name: &str, args: Vec<Arg>) -> Call {
+        Call { id: CallId::named(name).expect(name), args }
+    }
+    /// A program whose call 0 makes a descriptor, and what its call 1 may have for an argument of type `ty`.
+    fn legal(ty: Ty, arg: Arg) -> bool {
+        let program = Program { calls: vec![call("openat$tty", vec![Arg::Int(0)]), call("setsid", vec![])] };
+        Site { program: &program, index: 1 }.arg(&ty, &arg).is_ok()
+    }
+    fn ints(ty: Ty, good: &[u64], bad: &[u64]) {
+        good.iter().for_each(|n| assert!(legal(ty, Arg::Int(*n)), "{ty:?} {n:#x}"));
+        bad.iter().for_each(|n| assert!(!legal(ty, Arg::Int(*n)), "{ty:?} {n:#x}"));
+    }
+    /// The same for a field of `size` bytes.
+    fn field_ints(ty: Ty, size: u8, good: &[u64], bad: &[u64]) {
+        let fields: &'static [SField] = Box::leak(Box::new([sf("f", 0, size, ty)]));
+        let is_legal =
+            |n: &u64| legal(Ty::Ptr(In::Struct(fields, 8), Out::Nothing), Arg::Group(vec![Arg::Int(*n)]));
+        good.iter().for_each(|n| assert!(is_legal(n), "{ty:?} {n:#x}"));
+        bad.iter().for_each(|n| assert!(!is_legal(n), "{ty:?} {n:#x}"));
+    }
+
+    #[test]
+    fn constants_cannot_reach_the_agent_or_the_host() {
+        let fds = (
+            [0, 63, 99, MINUS_ONE, -100i64 as u64, 0xffff_ff9c, 0x1_8000_0000],
+            [64, 98, 100, 200, 207, 1 << 32, (1 << 32) + 200, i32::MAX as u64, 0x7fff_ffff_0000_0003],
+        );
+        ints(Ty::Fd(FD_ANY), &fds.0, &fds.1);
+        field_ints(Ty::Fd(FD_ANY), 4, &fds.0, &fds.1);
+        ints(Ty::Pid, &[0, 99_999], &[1, MINUS_ONE, 1 << 32, (1 << 32) + 99_999]);
+        field_ints(Ty::Pid, 4, &[0, 99_999], &[1, MINUS_ONE, 0xffff_ffff]);
+        ints(Ty::Signal, &[0, 9, 13, 15, 64, 65, MINUS_ONE], &[14, (1 << 32) + 14]);
+        field_ints(Ty::Signal, 1, &[0, 9], &[14, 256 + 14]);
+        ints(Ty::Handler, &[0, 1, 2], &[3, WINDOW, MINUS_ONE]);
+        ints(Ty::Page, &[WINDOW, WINDOW + 1, WINDOW + SIZE - 1], &[0, WINDOW - 1, WINDOW + SIZE, MINUS_ONE]);
+        static SET: crate::desc::FlagSet = crate::desc::FlagSet { names: &[("A", 1), ("B", MINUS_ONE)] };
+        ints(Ty::Enum(&SET), &[1, MINUS_ONE], &[0, 2]);
+        ints(Ty::Flags(&SET), &[0, 1, 2], &[]);
+        ints(Ty::SigSet, &[0, MINUS_ONE], &[]);
+        let addresses = ([0, 1, 4095, 0xffff_8000_0000_0000, MINUS_ONE], [4096, WINDOW, 0x7fff_ffff_f000]);
+        ints(Ty::Path, &addresses.0, &addresses.1);
+        for before in
+            [In::Nothing, In::Bytes(8), In::Struct(&[], 8), In::Array(&[], 8, 2), In::IovIn, In::IovOut]
+        {
+            ints(Ty::Ptr(before, Out::Nothing), &addresses.0, &addresses.1);
+        }
+    }
+
+    #[test]
+    fn arguments_have_the_form_of_their_type() {
+        let made = |call, slot| Arg::Res(ResRef { call, slot });
+        let bytes = |n| Arg::Bytes(vec![1; n]);
+        let group = Arg::Group;
+        let ptr = |before, after| Ty::Ptr(before, after);
+        let nothing = Out::Nothing;
+        const TWO: &[SField] = &[sf("fd", 0, 4, Ty::Fd(FD_ANY)), sf("n", 4, 4, Ty::Int(&[]))];
+        let two = || group(vec![made(0, 0), Arg::Int(7)]);
+        for (ty, good, bad) in [
+            (
+                Ty::Fd(crate::desc::FD_PIPE),
+                vec![made(0, 0)],
+                vec![made(0, 1), made(1, 0), made(9, 0), bytes(1)],
+            ),
+            (Ty::Pid, vec![], vec![made(0, 0), Arg::Out(0), group(vec![])]),
+            (Ty::Int(&[]), vec![], vec![made(0, 0), bytes(0)]),
+            (
+                Ty::Path,
+                vec![bytes(0), bytes(255)],
+                vec![bytes(256), Arg::Bytes(vec![0]), made(0, 0), Arg::Out(0)],
+            ),
+            (
+                ptr(In::Bytes(8), Out::Buf(8)),
+                vec![bytes(0), bytes(4096)],
+                vec![bytes(4097), Arg::Out(8), made(0, 0)],
+            ),
+            (
+                ptr(In::Struct(TWO, 8), nothing),
+                vec![two()],
+                vec![group(vec![]), group(vec![two(), two()]), bytes(8)],
+            ),
+            (
+                ptr(In::Array(TWO, 8, 2), nothing),
+                vec![group(vec![]), group(vec![two(), two()])],
+                vec![two(), group(vec![two(), two(), two()])],
+            ),
+            (
+                ptr(In::IovIn, nothing),
+                vec![group(vec![bytes(4096); 8])],
+                vec![group(vec![bytes(0); 9]), group(vec![Arg::Out(1)]), group(vec![bytes(4097)])],
+            ),
+            (
+                ptr(In::IovOut, nothing),
+                vec![group(vec![Arg::Out(4096); 8])],
+                vec![group(vec![Arg::Out(0); 9]), group(vec![bytes(1)]), group(vec![Arg::Out(4097)])],
+            ),
+            (ptr(In::Nothing, Out::Buf(64)), vec![Arg::Out(0), Arg::Out(64)], vec![Arg::Out(65), bytes(1)]),
+            (ptr(In::Nothing, Out::Fields(&[], 8)), vec![Arg::Out(0)], vec![Arg::Out(8)]),
+            (ptr(In::Nothing, nothing), vec![], vec![Arg::Out(0), bytes(0)]),
+        ] {
+            good.into_iter().for_each(|arg| assert!(legal(ty, arg.clone()), "{ty:?} {arg:?}"));
+            bad.into_iter().for_each(|arg| assert!(!legal(ty, arg.clone()), "{ty:?} {arg:?}"));
+        }
+    }
+
+    #[test]
+    fn mappings_stay_inside_the_window() {
+        const MMAP: &[ArgDesc] = crate::args!["addr": Ty::Page, "length": Ty::Int(&[]), "prot": Ty::Int(&[])];
+        let fits = |page: Arg, length: Arg| {
+            let written: Vec<&'static ArgDesc> = MMAP.iter().collect();
+            call("setsid", vec![page, length, Arg::Int(MINUS_ONE)]).check_mapping(&written).is_ok()
+        };
+        let made = Arg::Res(ResRef { call: 0, slot: 0 });
+        assert!(fits(Arg::Int(WINDOW), Arg::Int(SIZE)));
+        assert!(fits(Arg::Int(WINDOW + SIZE - 4096), Arg::Int(4096)));
+        assert!(!fits(Arg::Int(WINDOW + SIZE - 4096), Arg::Int(4097)));
+        assert!(!fits(Arg::Int(WINDOW), Arg::Int(SIZE + 1)));
+        assert!(!fits(Arg::Int(WINDOW), Arg::Int(MINUS_ONE)));
+        assert!(fits(made.clone(), Arg::Int(SIZE)));
+        assert!(!fits(made.clone(), Arg::Int(SIZE + 1)));
+        assert!(!fits(Arg::Int(WINDOW), made));
     }
 }

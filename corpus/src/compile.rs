@@ -110,24 +110,22 @@ pub fn request(codes: &[&Code]) -> Vec<u8> {
     bytes
 }
 
-/// Whether the program sends `SIGSTOP`, so that its parent must be there to continue it.
+/// Whether the program sends a signal that stops, so that its parent must be there to continue it. Linux lets an
+/// orphaned process group ignore all of them but `SIGSTOP` (setpgid(2)); a layer may not.
 fn sends_stop(program: &Program) -> bool {
-    const SIGSTOP: u64 = 19;
+    // SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU
     program.calls.iter().any(|c| {
-        c.id.desc().written().zip(&c.args).any(|((_, a), v)| a.ty == Ty::Signal && *v == Arg::Int(SIGSTOP))
+        c.id.desc()
+            .written()
+            .zip(&c.args)
+            .any(|((_, a), v)| a.ty == Ty::Signal && matches!(v, Arg::Int(19..=22)))
     })
 }
 
 /// The probes of a program: calls of the same language that look at what it left behind.
 fn probes(program: &Program) -> Vec<Call> {
     let mut calls = Vec::new();
-    let mut probe = |name: &str, args: Vec<Arg>| {
-        if let Some(id) = CallId::named(name) {
-            if id.desc().written().count() == args.len() {
-                calls.push(Call { id, args });
-            }
-        }
-    };
+    let mut probe = |name: &str, args: Vec<Arg>| push(&mut calls, name, args);
     let needs = program.needs();
     let mut fds: Vec<(Arg, u32)> = Vec::new();
     if needs & desc::NEED_TTY != 0 {
@@ -154,7 +152,7 @@ fn probes(program: &Program) -> Vec<Call> {
         } else if kinds & desc::FD_PIPE != 0 {
             probe("ioctl$fionread", vec![fd(), Arg::Out(0)]);
         } else if kinds & desc::FD_FILE != 0 {
-            probe("lseek$cur", vec![fd()]);
+            probe("lseek", vec![fd(), Arg::Int(0), Arg::Int(SEEK_CUR)]);
             probe("fstat", vec![fd(), Arg::Out(0)]);
         }
     }
@@ -164,10 +162,22 @@ fn probes(program: &Program) -> Vec<Call> {
         probe("signal_log", vec![Arg::Out(0)]);
     }
     if needs & desc::NEED_FS != 0 {
-        probe("ls", vec![Arg::Bytes(b"/w".to_vec())]);
+        let r = ResRef { call: (program.calls.len() + calls.len()) as u16, slot: 0 };
+        push(&mut calls, "openat$dir", vec![Arg::Bytes(b"/w".to_vec()), Arg::Int(O_DIRECTORY)]);
+        push(&mut calls, "getdents64", vec![Arg::Res(r), Arg::Out(1024)]);
     }
     calls
 }
+
+/// Adds a probe. The names are the tables' own: a test sees to it that each is there.
+fn push(calls: &mut Vec<Call>, name: &str, args: Vec<Arg>) {
+    if let Some(id) = CallId::named(name) {
+        calls.push(Call { id, args });
+    }
+}
+
+const SEEK_CUR: u64 = 1;
+const O_DIRECTORY: u64 = 0o200000;
 
 struct Builder<'a> {
     program: &'a Program,

@@ -27,10 +27,10 @@ pub enum Meaning {
     Clock(Clk, Unit),
     /// An amount of CPU time: never compared, but bounded by the wall time of the program.
     Duration(Dur, Unit),
-    /// Equal on both sides where the file is of one of these types ([`file_types`]), as the low 16 bits of the
-    /// `st_mode` at that byte offset of the same struct say on both sides; else not compared. What a size or a
-    /// link count means depends on the type, and only the kernel's own answer says what a path or a reused
-    /// descriptor number really was.
+    /// Equal on both sides where the file is of one of these types (`.1`, see [`file_types`]), as the low 16
+    /// bits of the `st_mode` at byte offset `.0` of the same struct say on both sides; else not compared. What
+    /// a size or a link count means depends on the type, and only the kernel's own answer says what a path or
+    /// a reused descriptor number really was.
     ByType(u16, u16),
     /// A size the kernel chooses (blocks, buffer sizes): compared only for being an error or not.
     SizeHint,
@@ -344,8 +344,8 @@ pub const NEED_SIG: u32 = 16;
 /// Needs vdso functions.
 pub const NEED_VDSO: u32 = 32;
 
-/// Changes what belongs to the address space itself (`prctl(PR_SET_DUMPABLE)`): a child that shares the agent's
-/// would leak it into later programs, so it must be forked.
+/// Changes what belongs to the address space itself (`prctl(PR_SET_DUMPABLE)`): a child that shares the
+/// agent's would leak it into later programs, so it must be forked.
 pub const NEED_FORK: u32 = 64;
 
 /// The last page of the window that programs may name as a constant (`PAGE0` to `PAGE12`): the longest length

@@ -42,3 +42,91 @@ pub struct TextError {
     /// What is wrong and what would be right.
     pub what: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::parse::Parser;
+    use super::scan::Scanner;
+    use super::write::Labels;
+    use crate::desc::{FD_ANY, FlagSet, In, Out, SField, Ty, sf};
+    use crate::program::{Arg, Call, CallId, Program, ResRef};
+
+    static EVENTS: FlagSet = FlagSet { names: &[("POLLIN", 1), ("POLLOUT", 4)] };
+    const POLLFD: &[SField] = &[
+        sf("fd", 0, 4, Ty::Fd(FD_ANY)),
+        sf("events", 4, 2, Ty::Flags(&EVENTS)),
+        sf("mask", 8, 8, Ty::SigSet),
+    ];
+    const MASK: &[SField] = &[sf("mask", 0, 8, Ty::SigSet)];
+    const R0: ResRef = ResRef { call: 0, slot: 0 };
+
+    /// Shows that `text` and `arg` are each other's forms for an argument of type `ty`, in whatever table it stands.
+    fn same(ty: Ty, text: &str, arg: Arg) {
+        let call = |name, args| Call { id: CallId::named(name).expect(name), args };
+        let getsid = call("getsid", vec![Arg::Res(R0)]);
+        let program = Program { calls: vec![call("openat$tty", vec![Arg::Int(0)]), getsid] };
+        let mut written = String::new();
+        Labels::of(&program).arg(&mut written, &ty, &arg);
+        assert_eq!(written, text);
+        let mut parser = Parser::default();
+        parser.labels.insert("r0", R0);
+        assert_eq!(parser.arg(&mut Scanner::new(text, 1), &ty), Ok(arg), "{text}");
+    }
+
+    fn words(words: &[u64]) -> Arg {
+        Arg::Group(words.iter().map(|w| Arg::Int(*w)).collect())
+    }
+
+    #[test]
+    fn every_type_of_argument_has_a_text() {
+        let ptr = |before| Ty::Ptr(before, Out::Nothing);
+        let first = Arg::Group(vec![Arg::Res(R0), Arg::Int(5), Arg::Int(1 << 14)]);
+        same(
+            ptr(In::Array(POLLFD, 16, 4)),
+            "[{r0, POLLIN|POLLOUT, {SIGTERM}}, {-1, 0, ~{SIGINT 34}}]",
+            Arg::Group(vec![first.clone(), words(&[u64::MAX, 0, !(2 | 1 << 33)])]),
+        );
+        same(ptr(In::Array(POLLFD, 16, 4)), "[]", words(&[]));
+        same(ptr(In::Struct(POLLFD, 16)), "{r0, POLLIN|POLLOUT, {SIGTERM}}", first);
+        same(ptr(In::Struct(&[], 8)), "{}", words(&[]));
+        same(ptr(In::Struct(MASK, 8)), "{{}}", words(&[0]));
+        let bytes = |b: &[u8]| Arg::Bytes(b.to_vec());
+        same(
+            ptr(In::IovIn),
+            r#"["abc", "", "\x00\xff"]"#,
+            Arg::Group(vec![bytes(b"abc"), bytes(b""), bytes(&[0, 255])]),
+        );
+        same(ptr(In::IovOut), "[out[3], out]", Arg::Group(vec![Arg::Out(3), Arg::Out(0)]));
+        same(Ty::Path, "\"f0\"", bytes(b"f0"));
+        same(Ty::Path, "r0", Arg::Res(R0));
+        same(Ty::Path, "NULL", Arg::Int(0));
+        same(Ty::Fd(FD_ANY), "AT_FDCWD", Arg::Int(-100i64 as u64));
+        same(Ty::Signal, "SIGUSR1", Arg::Int(10));
+        same(Ty::Handler, "SIG_IGN", Arg::Int(1));
+        same(Ty::Page, "PAGE15", Arg::Int(crate::wire::WINDOW + 15 * 4096));
+        same(Ty::Timer, "r0", Arg::Res(R0));
+        same(Ty::SigSet, "~{}", Arg::Int(u64::MAX));
+    }
+
+    #[test]
+    fn a_bad_argument_is_an_error_for_every_type() {
+        let ptr = |before| Ty::Ptr(before, Out::Nothing);
+        for (ty, text) in [
+            (ptr(In::Array(POLLFD, 16, 1)), "[{0, 0, {}}, {0, 0, {}}]"),
+            (ptr(In::Array(POLLFD, 16, 1)), "[{0, 0}]"),
+            (ptr(In::Array(POLLFD, 16, 1)), "[0]"),
+            (ptr(In::Struct(POLLFD, 16)), "{{0, 0, {}}, 0, {}}"),
+            (ptr(In::IovIn), "[[\"a\"]]"),
+            (ptr(In::IovIn), "[\"a\" \"b\"]"),
+            (Ty::SigSet, "{SIGINT"),
+            (Ty::SigSet, "{0}"),
+            (Ty::SigSet, "{65}"),
+            (Ty::SigSet, "~"),
+            (Ty::Page, "PAGE16"),
+            (Ty::Page, "PAGE00"),
+            (Ty::Signal, "SIGFOO"),
+        ] {
+            assert!(Parser::default().arg(&mut Scanner::new(text, 1), &ty).is_err(), "{text}");
+        }
+    }
+}

@@ -141,6 +141,7 @@ pub const STATE_ABSENT: u8 = 5;
 pub const OUT_CLOCKS: u8 = 1;
 
 // How a trace ended.
+/// Detail is how often it was stopped (and continued by the agent).
 pub const END_EXITED: u8 = 0;
 pub const END_KILLED: u8 = 1;
 /// The agent could not set the child up; detail is a negative errno, signal the step.

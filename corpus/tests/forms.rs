@@ -2,8 +2,10 @@
 
 mod common;
 
+use parallax_corpus::compile::{CompileError, Mode, compile};
+use parallax_corpus::desc::In;
 use parallax_corpus::pack::{self, PackError};
-use parallax_corpus::{Arg, Call, CallId, Program, ResRef, text, wire};
+use parallax_corpus::{Arg, Call, CallId, Program, ResRef, Ty, tables, text, wire};
 use proptest::prelude::*;
 
 fn call(name: &str, args: Vec<Arg>) -> Call {
@@ -26,7 +28,7 @@ fn terminal() -> Program {
                 "ioctl$tcsets",
                 vec![made(2), ints(&[0o2400, 1, 0o260, 0x8000_0000_0000_0003, 3, 28, 127, 21, 4, 0, 1])],
             ),
-            call("ioctl$tcxonc", vec![Arg::Int(0), Arg::Int(7)]),
+            call("ioctl$tcsbrk", vec![Arg::Int(0), Arg::Int(4096)]),
             call("ioctl$tcflsh", vec![made(0), Arg::Int(0)]),
             call("write$keys", vec![Arg::Int(u64::MAX), Arg::Bytes(b"ls\r\x03\"\\\xff \t\n".to_vec())]),
             call("write$keys", vec![made(2), Arg::Int(0)]),
@@ -43,7 +45,7 @@ setsid()
 r1 = openat$ptmx(O_RDONLY)
 ioctl$tcgets(r0, out)
 ioctl$tcsets(r1, {ICRNL|IXON, OPOST, CS8|CREAD, ISIG|ICANON|0x8000000000000000, 3, 28, 127, 21, 4, 0, 1})
-ioctl$tcxonc(0, 7)
+ioctl$tcsbrk(0, 0x1000)
 ioctl$tcflsh(r0, TCIFLUSH)
 write$keys(-1, "ls\r\x03\"\\\xff \t\n")
 write$keys(r1, NULL)
@@ -83,7 +85,7 @@ fn errors_say_where_and_what_to_do() {
     let long = "openat$tty(0)\n".repeat(65);
     for (wrong, message) in [
         ("opena$tty(0)", "line 1, column 1: unknown call `opena$tty`; did you mean `openat$tty`?"),
-        ("\n  openat(0)", "line 2, column 3: unknown call `openat`; did you mean `openat$tty`?"),
+        ("\n  ioctl(0)", "line 2, column 3: unknown call `ioctl`; did you mean `ioctl$tiocgptpeer`?"),
         (
             "frobnicate()",
             "line 1, column 1: unknown call `frobnicate`; `parallax calls` lists the known ones",
@@ -91,7 +93,7 @@ fn errors_say_where_and_what_to_do() {
         ("openat$tty(O_RWDR)", "line 1, column 12: unknown name `O_RWDR`; did you mean `O_RDWR`?"),
         (
             "ioctl$tcflsh(0, ALL)",
-            "line 1, column 17: unknown name `ALL`; TCIFLUSH, TCOFLUSH, TCIOFLUSH or a number may stand here",
+            "line 1, column 17: unknown name `ALL`; TCIFLUSH, TCOFLUSH, TCIOFLUSH may stand here",
         ),
         ("read$tty(r0, out)", "line 1, column 10: no earlier call is labelled `r0`: put `r0 =` before one"),
         ("r0 = openat$tty(r0)", "line 1, column 17: no earlier call is labelled `r0`: put `r0 =` before one"),
@@ -136,6 +138,10 @@ fn errors_say_where_and_what_to_do() {
             "read$tty(0, 0x20000000)",
             "line 1, column 13: argument buf of read$tty: 0x20000000 may be mapped: a raw address is below 4096 or at least 0xffff800000000000",
         ),
+        (
+            "ioctl$tcflsh(0, 7)",
+            "line 1, column 17: argument arg of ioctl$tcflsh: 7 is none of TCIFLUSH, TCOFLUSH, TCIOFLUSH",
+        ),
         (long.as_str(), "line 65, column 1: 65 calls, more than the 64 allowed"),
     ] {
         assert_eq!(text::parse(wrong).expect_err(wrong).to_string(), message);
@@ -143,6 +149,24 @@ fn errors_say_where_and_what_to_do() {
     let endless = " ".repeat(text::MAX_TEXT + 1);
     assert!(text::parse(&endless).is_err());
     assert_eq!(text::parse(&endless[1..]), Ok(Program::default()));
+}
+
+/// Holds the tables to their order: a value that contains others stands before them, and no value has two names.
+#[test]
+fn every_name_of_every_set_shows_as_itself() {
+    let mut types: Vec<Ty> = Vec::new();
+    for argument in tables::all().iter().flat_map(|d| d.args) {
+        types.push(argument.ty);
+        if let Ty::Ptr(In::Struct(fields, _) | In::Array(fields, _, _), _) = argument.ty {
+            types.extend(fields.iter().map(|f| f.ty));
+        }
+    }
+    for ty in types {
+        let (Ty::Flags(set) | Ty::Enum(set)) = ty else { continue };
+        for (name, value) in set.names {
+            assert_eq!(text::value(&ty, *value), *name);
+        }
+    }
 }
 
 #[test]
@@ -312,6 +336,15 @@ proptest! {
             prop_assert_eq!(program.check(), Ok(()));
             let written = text::write(&program);
             prop_assert_eq!(text::parse(&written).map_err(|e| format!("{e}\n{written}")), Ok(program));
+        }
+    }
+
+    /// Well formed is all it takes to be compiled, room in the agent's memory aside.
+    #[test]
+    fn programs_compile(program in common::program()) {
+        match compile(&program, Mode { fork: false, block_us: 1, probes: true }) {
+            Ok(_) | Err(CompileError::TooLarge(_)) => {}
+            Err(error) => return Err(TestCaseError::fail(error.to_string())),
         }
     }
 

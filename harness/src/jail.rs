@@ -24,6 +24,7 @@ mod setup;
 mod sys;
 
 pub use instance::JailedInstance;
+pub use plan::limits;
 
 use crate::target::TargetError;
 use nix::errno::Errno;
@@ -49,6 +50,10 @@ pub enum Root {
     /// Read-only keeps files as they are; it doesn't keep a program from *connecting* to a unix socket that lies
     /// there and that the jail's id may write to. As root that id is nobody's; as an ordinary user it is the user's.
     Host,
+    /// The same, for a layer that makes namespaces of its own (`bwrap`); no use with the deny list. The program keeps one
+    /// capability, CAP_SETFCAP, without which the kernel lets nobody map uid 0 into a nested user namespace. It is worth
+    /// nothing else here: no privilege can be gained from a file. The layer should drop it (`bwrap --cap-drop ALL`).
+    Nest,
 }
 
 /// How to build a jail and what to run in it as its process 1.
@@ -59,8 +64,8 @@ pub struct JailSpec {
     /// The root file system.
     pub root: Root,
     /// Install the deny list of system calls before the program starts. [`Root::Host`] without it is for layers that
-    /// trace (`proot`) or make namespaces of their own (`bwrap`): a nested user namespace has its own capabilities,
-    /// and `/proc` is whole there, as a nested `/proc` asks for.
+    /// trace (`proot`), [`Root::Nest`] without it for those that make namespaces (`bwrap`). Where it is off and the root
+    /// is not bare, `/proc` is whole, with `/proc/sys` (read-only to the jail's id), as a nested `/proc` asks for.
     pub filter: bool,
     /// System calls handed to the supervisor of [`Jailed::listener`] instead of the kernel. Not `execve`, which the
     /// jail itself still has to make.
@@ -193,7 +198,7 @@ fn refused(step: &str, error: std::io::Error, hint: &str) -> TargetError {
 /// Builds a jail and starts the program in it.
 ///
 /// Inside, the program is process 1 of a session of its own, uid and gid 0 of its user namespace, without any
-/// capability, in `/w`, umask 022, with no descriptors but 0, 1 and 2, signals at their defaults, and addresses that
+/// capability (but see [`Root::Nest`]), in `/w`, umask 022, with no descriptors but 0, 1 and 2, signals at their defaults, and addresses that
 /// are not random. On the host its id is one that nobody has (if Parallax is root) or the user's own.
 ///
 /// # Errors
@@ -209,7 +214,7 @@ pub fn spawn(spec: &JailSpec) -> Result<Jailed, TargetError> {
         | libc::CLONE_NEWNET
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS;
-    let ids = parent::Ids::for_jail();
+    let ids = parent::Ids::for_jail()?;
     parent::start(namespaces, Some(ids), &[], |streams| plan::jail(spec, streams, ids.privileged))
 }
 

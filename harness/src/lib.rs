@@ -2,6 +2,7 @@
 //!
 //! What lives elsewhere: the language (`parallax-corpus`), files and repros, searching.
 
+pub mod bare;
 pub mod jail;
 pub mod link;
 pub mod oracles;

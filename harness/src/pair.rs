@@ -7,13 +7,16 @@ use crate::targets::native::Native;
 use parallax_corpus::compile::{Mode, compile, request};
 use parallax_corpus::desc::{self, Op};
 use parallax_corpus::{CallId, Code, End, Program, Trace};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How hard a run is isolated, lowest first: the ladder a finding climbs before it is believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// A child that shares the agent's memory.
+    #[default]
     Shared,
     /// A forked child.
     Forked,
@@ -237,8 +240,7 @@ impl Pair {
             let pairs = self.run_chunk(&refs, how)?;
             let clock = Instant::now();
             for (k, (native, (target, last_words))) in range.zip(pairs) {
-                let finding =
-                    oracles::judge(Evidence { code: &codes[k], native: &native, target: &target });
+                let finding = oracles::judge(Evidence { code: &codes[k], native: &native, target: &target });
                 results[k] = Some(PairResult { native, target, finding, last_words });
             }
             self.times.judge += clock.elapsed();

@@ -80,7 +80,7 @@ pub trait Target: Send + Sync {
     fn canary(&self) -> Result<String, TargetError>;
     /// How long one batch may take before the layer counts as hung, in milliseconds, beyond the block budgets.
     fn patience_ms(&self) -> u64 {
-        3_000
+        2_000
     }
     /// Whether its agent's children share memory with it (`clone(VM|VFORK)`) at a profit; just advice.
     fn path(&self) -> Option<PathBuf> {

@@ -7,27 +7,7 @@ use parallax_corpus::{Code, End, Program, Trace};
 use parallax_harness::oracles::{Evidence, Finding, Verdict, differential};
 use parallax_harness::pair::{Isolation, PairResult, RunOptions};
 use parallax_harness::target::TargetError;
-use serde::{Deserialize, Serialize};
-
-/// So many of so many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Count {
-    /// Times it was so.
-    pub k: u32,
-    /// Times it was tried.
-    pub n: u32,
-}
-
-/// How sure a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confirmation {
-    /// Native runs that agree with the first native run.
-    pub native_self: Count,
-    /// Target runs that agree with the first target run.
-    pub target_self: Count,
-    /// Runs that show the finding.
-    pub diverged: Count,
-}
+use parallax_replay::{Confirmation, Count, Repro};
 
 /// Why a finding is not believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +27,10 @@ pub struct Confirmed {
     pub confirmation: Confirmation,
     /// The last rung's last run.
     pub result: PairResult,
+    /// Its finding.
+    pub finding: Finding,
+    /// The probes that were run, in text form.
+    pub probes: Vec<String>,
 }
 
 /// The ladder for a finding that is to become a case: rung and number of runs.
@@ -68,11 +52,7 @@ pub fn confirm(
     ladder: &[(Isolation, u32)],
     how: RunOptions,
 ) -> Result<Result<Confirmed, Doubt>, TargetError> {
-    let mut total = Confirmation {
-        native_self: Count::default(),
-        target_self: Count::default(),
-        diverged: Count::default(),
-    };
+    let mut total = Confirmation::default();
     let mut last = None;
     let mode = Mode { fork: true, block_us: how.block_us, probes: true };
     let Ok(code) = compile(program, mode) else { return Ok(Err(Doubt::NotRun)) };
@@ -96,6 +76,7 @@ pub fn confirm(
         }
         total.diverged.k += here.k;
         total.diverged.n += here.n;
+        total.isolation = isolation;
         if total.native_self.k < total.native_self.n {
             return Ok(Err(Doubt::NativeUnstable));
         }
@@ -103,7 +84,13 @@ pub fn confirm(
             return Ok(Err(Doubt::Flaky(isolation, here)));
         }
     }
-    Ok(last.map(|result| Confirmed { confirmation: total, result }).ok_or(Doubt::NotRun))
+    let probes = Repro::probes_of(&code);
+    Ok(last
+        .and_then(|result| {
+            let finding = result.finding.clone()?;
+            Some(Confirmed { confirmation: total, result, finding, probes })
+        })
+        .ok_or(Doubt::NotRun))
 }
 
 fn tally(count: &mut Count, yes: bool) {

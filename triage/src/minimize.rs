@@ -113,7 +113,8 @@ impl Work<'_> {
     /// Removes calls, as many at once as can go, until none can: the result is 1-minimal.
     fn remove_calls(&mut self) -> Result<(), TargetError> {
         while self.best.calls.len() > 1 && self.left > 0 {
-            let singles: Vec<Program> = (0..self.best.calls.len()).map(|k| without(&self.best, &[k])).collect();
+            let singles: Vec<Program> =
+                (0..self.best.calls.len()).map(|k| without(&self.best, &[k])).collect();
             let kept = self.try_all(&singles)?;
             let removable: Vec<usize> =
                 kept.iter().enumerate().filter(|(_, f)| f.is_some()).map(|(k, _)| k).collect();
@@ -182,7 +183,8 @@ fn simpler(arg: &Arg, ty: Ty) -> Vec<Arg> {
         (Arg::Int(0), _) | (Arg::Int(_), Ty::Fd(_) | Ty::Page | Ty::Pid | Ty::Timer) => Vec::new(),
         (Arg::Int(n), Ty::Flags(_) | Ty::SigSet) => {
             let mut forms = vec![Arg::Int(0)];
-            forms.extend((0..64).filter(|b| n >> b & 1 == 1 && *n != 1 << b).map(|b| Arg::Int(n & !(1 << b))));
+            forms
+                .extend((0..64).filter(|b| n >> b & 1 == 1 && *n != 1 << b).map(|b| Arg::Int(n & !(1 << b))));
             forms
         }
         (Arg::Int(1), _) => vec![Arg::Int(0)],

@@ -1,7 +1,7 @@
 //! The case store: a folder of repro files, one for each signature.
 
 use parallax_harness::oracles::Signature;
-use parallax_replay::repro::{Repro, ReproError};
+use parallax_replay::{Repro, ReproError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! Directories: making, removing, linking, renaming and listing names, and the working directory.
-//! Sources: mkdir(2), unlink(2), link(2), symlink(2), readlink(2), rename(2), getdents(2), chdir(2), getcwd(2).
+//! Sources: mkdir(2), unlink(2), link(2), symlink(2), readlink(2), rename(2), getdents(2), chdir(2),
+//! getcwd(2).
 
 use super::shapes::*;
 use crate::consts::*;
@@ -21,10 +22,16 @@ pub const CALLS: &[Desc] = &[
         .makes(makes![made_fd(FD_DIR)])
         .weight(8),
     // The working directory itself always opens.
-    dir("openat$cwd", 257, args!["dirfd": AT_FDCWD, "path": Ty::PathConst("."), "flags": Ty::Flags(&O_DIR)])
-        .ret(Fd)
-        .makes(makes![made_fd(FD_DIR)])
-        .weight(6),
+    dir(
+        "openat$cwd",
+        257,
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::PathConst("."), "flags": Ty::Flags(&O_DIR),
+        ],
+    )
+    .ret(Fd)
+    .makes(makes![made_fd(FD_DIR)])
+    .weight(6),
     dir("mkdirat", 258, args!["dirfd": AT_FDCWD, "path": Ty::Path, "mode": MODE])
         .makes(makes![made_path(1)])
         .needs(NEED_FS)
@@ -37,8 +44,10 @@ pub const CALLS: &[Desc] = &[
     dir(
         "linkat",
         265,
-        args!["olddirfd": AT_FDCWD, "oldpath": Ty::Path, "newdirfd": AT_FDCWD, "newpath": Ty::Path,
-        "flags": Ty::Flags(&AT_FOLLOW)],
+        args![
+            "olddirfd": AT_FDCWD, "oldpath": Ty::Path, "newdirfd": AT_FDCWD, "newpath": Ty::Path,
+            "flags": Ty::Flags(&AT_FOLLOW),
+        ],
     )
     .makes(makes![made_path(3)])
     .needs(NEED_FS)
@@ -46,8 +55,10 @@ pub const CALLS: &[Desc] = &[
     dir(
         "linkat$at",
         265,
-        args!["olddirfd": DIRFD, "oldpath": Ty::Path, "newdirfd": DIRFD, "newpath": Ty::Path,
-        "flags": Ty::Flags(&AT_FOLLOW)],
+        args![
+            "olddirfd": DIRFD, "oldpath": Ty::Path, "newdirfd": DIRFD, "newpath": Ty::Path,
+            "flags": Ty::Flags(&AT_FOLLOW),
+        ],
     )
     .needs(NEED_FS)
     .weight(2),
@@ -61,27 +72,35 @@ pub const CALLS: &[Desc] = &[
     dir(
         "readlinkat",
         267,
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "buf": out_buf(128), "bufsiz": Ty::Len(2)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "buf": out_buf(128), "bufsiz": Ty::Len(2),
+        ],
     )
     .weight(6),
     dir(
         "readlinkat$at",
         267,
-        args!["dirfd": DIRFD, "path": Ty::Path, "buf": out_buf(128), "bufsiz": Ty::Len(2)],
+        args![
+            "dirfd": DIRFD, "path": Ty::Path, "buf": out_buf(128), "bufsiz": Ty::Len(2),
+        ],
     )
     .weight(2),
     dir(
         "renameat",
         264,
-        args!["olddirfd": AT_FDCWD, "oldpath": Ty::Path, "newdirfd": AT_FDCWD, "newpath": Ty::Path],
+        args![
+            "olddirfd": AT_FDCWD, "oldpath": Ty::Path, "newdirfd": AT_FDCWD, "newpath": Ty::Path,
+        ],
     )
     .makes(makes![made_path(3)])
     .needs(NEED_FS),
     dir(
         "renameat2",
         316,
-        args!["olddirfd": AT_FDCWD, "oldpath": Ty::Path, "newdirfd": AT_FDCWD, "newpath": Ty::Path,
-        "flags": Ty::Flags(&RENAME)],
+        args![
+            "olddirfd": AT_FDCWD, "oldpath": Ty::Path, "newdirfd": AT_FDCWD, "newpath": Ty::Path,
+            "flags": Ty::Flags(&RENAME),
+        ],
     )
     .makes(makes![made_path(3)])
     .needs(NEED_FS)
@@ -90,8 +109,10 @@ pub const CALLS: &[Desc] = &[
     dir(
         "renameat2$at",
         316,
-        args!["olddirfd": DIRFD, "oldpath": Ty::Path, "newdirfd": DIRFD, "newpath": Ty::Path,
-        "flags": Ty::Flags(&RENAME)],
+        args![
+            "olddirfd": DIRFD, "oldpath": Ty::Path, "newdirfd": DIRFD, "newpath": Ty::Path,
+            "flags": Ty::Flags(&RENAME),
+        ],
     )
     .needs(NEED_FS)
     .weight(2)
@@ -100,7 +121,9 @@ pub const CALLS: &[Desc] = &[
     dir(
         "getdents64",
         217,
-        args!["fd": Ty::Fd(FD_DIR), "dirp": Ty::Ptr(In::Nothing, Out::Dirents(2048)), "count": Ty::Len(1)],
+        args![
+            "fd": Ty::Fd(FD_DIR), "dirp": Ty::Ptr(In::Nothing, Out::Dirents(2048)), "count": Ty::Len(1),
+        ],
     )
     .ret(SizeHint)
     .weight(8),

@@ -27,8 +27,8 @@ const SIGNALFD_OUT: &[OField] = &[
     of("ssi_uid", 16, 4, Exact),
     of("ssi_status", 40, 4, Exact),
 ];
-/// `struct inotify_event` and a name. The buffer holds one named event, or two nameless ones (whose cookies are
-/// zero), so a cookie can only ever stand at offset 8.
+/// `struct inotify_event` and a name. The buffer holds one named event, or two nameless ones (whose cookies
+/// are zero), so a cookie can only ever stand at offset 8.
 const INOTIFY_OUT: &[OField] = &[
     of("wd", 0, 4, Exact),
     of("mask", 4, 4, Flags(&IN_MASK)),
@@ -50,8 +50,10 @@ pub const CALLS: &[Desc] = &[
     event(
         "ppoll",
         271,
-        args!["fds": FDS, "nfds": Ty::Len(0), "tmo_p": in_struct(SHORT_IN, 16),
-        "sigmask": in_struct(SIGSET_IN, 8), "sigsetsize": Ty::Const(8)],
+        args![
+            "fds": FDS, "nfds": Ty::Len(0), "tmo_p": in_struct(SHORT_IN, 16),
+            "sigmask": in_struct(SIGSET_IN, 8), "sigsetsize": Ty::Const(8),
+        ],
     )
     .settles()
     .blocks(),
@@ -67,7 +69,9 @@ pub const CALLS: &[Desc] = &[
     event(
         "epoll_ctl$add",
         233,
-        args!["epfd": EPFD, "op": Ty::Const(1), "fd": WATCHED, "event": in_struct(EPOLL_IN, 12)],
+        args![
+            "epfd": EPFD, "op": Ty::Const(1), "fd": WATCHED, "event": in_struct(EPOLL_IN, 12),
+        ],
     )
     .weight(10),
     event("epoll_ctl$del", 233, args!["epfd": EPFD, "op": Ty::Const(2), "fd": WATCHED, "event": ZERO])
@@ -75,23 +79,29 @@ pub const CALLS: &[Desc] = &[
     event(
         "epoll_ctl$mod",
         233,
-        args!["epfd": EPFD, "op": Ty::Const(3), "fd": WATCHED, "event": in_struct(EPOLL_IN, 12)],
+        args![
+            "epfd": EPFD, "op": Ty::Const(3), "fd": WATCHED, "event": in_struct(EPOLL_IN, 12),
+        ],
     ),
     event(
         "epoll_wait",
         232,
-        args!["epfd": EPFD, "events": out(EPOLL_MANY_OUT, 96), "maxevents": Ty::Const(8),
-        "timeout": TIMEOUT],
+        args![
+            "epfd": EPFD, "events": out(EPOLL_MANY_OUT, 96), "maxevents": Ty::Const(8),
+            "timeout": TIMEOUT,
+        ],
     )
     .settles()
     .blocks()
     .weight(5),
-    // One event. Of several ready ones Linux takes the longest ready, round robin; that much epoll_wait(2) says.
+    // One event. Of several ready ones Linux takes the longest ready, then the next: epoll_wait(2) says
+    // "round robin". More than one is compared by number only.
     event(
         "epoll_wait$one",
         232,
-        args!["epfd": EPFD, "events": out(EPOLL_OUT, 12), "maxevents": Ty::Const(1),
-        "timeout": TIMEOUT],
+        args![
+            "epfd": EPFD, "events": out(EPOLL_OUT, 12), "maxevents": Ty::Const(1), "timeout": TIMEOUT,
+        ],
     )
     .settles()
     .blocks()
@@ -99,8 +109,10 @@ pub const CALLS: &[Desc] = &[
     event(
         "epoll_pwait",
         281,
-        args!["epfd": EPFD, "events": out(EPOLL_OUT, 12), "maxevents": Ty::Const(1),
-        "timeout": TIMEOUT, "sigmask": in_struct(SIGSET_IN, 8), "sigsetsize": Ty::Const(8)],
+        args![
+            "epfd": EPFD, "events": out(EPOLL_OUT, 12), "maxevents": Ty::Const(1), "timeout": TIMEOUT,
+            "sigmask": in_struct(SIGSET_IN, 8), "sigsetsize": Ty::Const(8),
+        ],
     )
     .settles()
     .blocks()
@@ -108,25 +120,41 @@ pub const CALLS: &[Desc] = &[
     event(
         "epoll_pwait2",
         441,
-        args!["epfd": EPFD, "events": out(EPOLL_OUT, 12), "maxevents": Ty::Const(1),
-        "timeout": in_struct(SHORT_IN, 16), "sigmask": ZERO, "sigsetsize": ZERO],
+        args![
+            "epfd": EPFD, "events": out(EPOLL_OUT, 12), "maxevents": Ty::Const(1),
+            "timeout": in_struct(SHORT_IN, 16), "sigmask": ZERO, "sigsetsize": ZERO,
+        ],
     )
     .settles()
     .blocks()
     .weight(1)
     .since("5.11"),
-    event("eventfd2", 290, args!["initval": Ty::Int(&[0, 1, 5, 0xffff_ffff]), "flags": Ty::Flags(&EFD)])
-        .ret(Fd)
-        .makes(makes![made_fd(FD_EVENT)])
-        .weight(6)
-        .since("2.6.27"),
-    event("read$event", 0, args!["fd": Ty::Fd(FD_EVENT), "buf": out(COUNTER_OUT, 8), "count": Ty::Const(8)])
-        .blocks()
-        .weight(6),
+    event(
+        "eventfd2",
+        290,
+        args![
+            "initval": Ty::Int(&[0, 1, 5, 0xffff_ffff]), "flags": Ty::Flags(&EFD),
+        ],
+    )
+    .ret(Fd)
+    .makes(makes![made_fd(FD_EVENT)])
+    .weight(6)
+    .since("2.6.27"),
+    event(
+        "read$event",
+        0,
+        args![
+            "fd": Ty::Fd(FD_EVENT), "buf": out(COUNTER_OUT, 8), "count": Ty::Const(8),
+        ],
+    )
+    .blocks()
+    .weight(6),
     event(
         "write$event",
         1,
-        args!["fd": Ty::Fd(FD_EVENT), "buf": in_struct(COUNTER_IN, 8), "count": Ty::Const(8)],
+        args![
+            "fd": Ty::Fd(FD_EVENT), "buf": in_struct(COUNTER_IN, 8), "count": Ty::Const(8),
+        ],
     )
     .blocks()
     .weight(6),
@@ -137,20 +165,30 @@ pub const CALLS: &[Desc] = &[
     event(
         "timerfd_settime",
         286,
-        args!["fd": Ty::Fd(FD_TIMER), "flags": ZERO, "new_value": in_struct(ITIMERSPEC_IN, 32),
-        "old_value": out(ITIMERSPEC_OUT, 32)],
+        args![
+            "fd": Ty::Fd(FD_TIMER), "flags": ZERO, "new_value": in_struct(ITIMERSPEC_IN, 32),
+            "old_value": out(ITIMERSPEC_OUT, 32),
+        ],
     )
     .since("2.6.27"),
     event("timerfd_gettime", 287, args!["fd": Ty::Fd(FD_TIMER), "curr_value": out(ITIMERSPEC_OUT, 32)])
         .since("2.6.27"),
-    event("read$timer", 0, args!["fd": Ty::Fd(FD_TIMER), "buf": out(COUNTER_OUT, 8), "count": Ty::Const(8)])
-        .blocks()
-        .weight(2),
+    event(
+        "read$timer",
+        0,
+        args![
+            "fd": Ty::Fd(FD_TIMER), "buf": out(COUNTER_OUT, 8), "count": Ty::Const(8),
+        ],
+    )
+    .blocks()
+    .weight(2),
     event(
         "signalfd4",
         289,
-        args!["fd": Ty::Const(u64::MAX), "mask": in_struct(SIGSET_IN, 8), "sizemask": Ty::Const(8),
-        "flags": Ty::Flags(&SFD)],
+        args![
+            "fd": Ty::Const(u64::MAX), "mask": in_struct(SIGSET_IN, 8), "sizemask": Ty::Const(8),
+            "flags": Ty::Flags(&SFD),
+        ],
     )
     .ret(Fd)
     .makes(makes![made_fd(FD_SIGNAL)])
@@ -159,8 +197,10 @@ pub const CALLS: &[Desc] = &[
     event(
         "signalfd4$mask",
         289,
-        args!["fd": Ty::Fd(FD_SIGNAL), "mask": in_struct(SIGSET_IN, 8), "sizemask": Ty::Const(8),
-        "flags": ZERO],
+        args![
+            "fd": Ty::Fd(FD_SIGNAL), "mask": in_struct(SIGSET_IN, 8), "sizemask": Ty::Const(8),
+            "flags": ZERO,
+        ],
     )
     .ret(Fd)
     .weight(2)
@@ -168,7 +208,9 @@ pub const CALLS: &[Desc] = &[
     event(
         "read$signal",
         0,
-        args!["fd": Ty::Fd(FD_SIGNAL), "buf": out(SIGNALFD_OUT, 128), "count": Ty::Const(128)],
+        args![
+            "fd": Ty::Fd(FD_SIGNAL), "buf": out(SIGNALFD_OUT, 128), "count": Ty::Const(128),
+        ],
     )
     .blocks()
     .weight(5),
@@ -180,25 +222,32 @@ pub const CALLS: &[Desc] = &[
     event(
         "inotify_add_watch",
         254,
-        args!["fd": Ty::Fd(FD_INOTIFY), "path": Ty::Path, "mask": Ty::Flags(&IN_MASK)],
+        args![
+            "fd": Ty::Fd(FD_INOTIFY), "path": Ty::Path, "mask": Ty::Flags(&IN_MASK),
+        ],
     )
     .weight(6),
     event(
         "inotify_add_watch$cwd",
         254,
-        args!["fd": Ty::Fd(FD_INOTIFY), "path": Ty::PathConst("."),
-        "mask": Ty::Flags(&IN_MASK)],
+        args![
+            "fd": Ty::Fd(FD_INOTIFY), "path": Ty::PathConst("."), "mask": Ty::Flags(&IN_MASK),
+        ],
     ),
     event(
         "inotify_rm_watch",
         255,
-        args!["fd": Ty::Fd(FD_INOTIFY), "wd": Ty::Int(&[1, 2, 3, 0, 0xffff_ffff])],
+        args![
+            "fd": Ty::Fd(FD_INOTIFY), "wd": Ty::Int(&[1, 2, 3, 0, 0xffff_ffff]),
+        ],
     )
     .weight(2),
     event(
         "read$inotify",
         0,
-        args!["fd": Ty::Fd(FD_INOTIFY), "buf": out(INOTIFY_OUT, 32), "count": Ty::Const(32)],
+        args![
+            "fd": Ty::Fd(FD_INOTIFY), "buf": out(INOTIFY_OUT, 32), "count": Ty::Const(32),
+        ],
     )
     .blocks()
     .weight(6),
@@ -207,9 +256,15 @@ pub const CALLS: &[Desc] = &[
         .makes(makes![made_fd(FD_PID)])
         .weight(2)
         .since("5.3"),
-    event("pidfd_getfd", 438, args!["pidfd": Ty::Fd(FD_PID), "targetfd": Ty::Fd(FD_ANY), "flags": ZERO])
-        .ret(Fd)
-        .makes(makes![made_same_as(1)])
-        .weight(1)
-        .since("5.6"),
+    event(
+        "pidfd_getfd",
+        438,
+        args![
+            "pidfd": Ty::Fd(FD_PID), "targetfd": Ty::Fd(FD_ANY), "flags": ZERO,
+        ],
+    )
+    .ret(Fd)
+    .makes(makes![made_same_as(1)])
+    .weight(1)
+    .since("5.6"),
 ];

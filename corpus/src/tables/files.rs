@@ -1,5 +1,6 @@
-//! Files: opening them in the private working directory, descriptors, flags, locks, status, sizes, permissions.
-//! Sources: open(2), dup(2), fcntl(2), flock(2), stat(2), statx(2), fallocate(2), chmod(2), access(2), utimensat(2).
+//! Files: opening them in the private working directory, descriptors, flags, locks, status, permissions.
+//! Sources: open(2), dup(2), fcntl(2), flock(2), stat(2), statx(2), fallocate(2), chmod(2), access(2),
+//! utimensat(2).
 
 use super::shapes::*;
 use crate::consts::*;
@@ -23,7 +24,8 @@ const STAT_OUT: &[OField] = &[
     of("st_blocks", 64, 8, SizeHint),
 ];
 const STAT_SIZE: u16 = 144;
-/// The same of a null-like device, whose number is a constant of Linux (Documentation/admin-guide/devices.txt).
+/// The same of a null-like device, whose number is a constant of Linux
+/// (Documentation/admin-guide/devices.txt).
 const STAT_DEV_OUT: &[OField] = &[of("st_mode", 24, 4, Exact), of("st_rdev", 40, 8, Exact)];
 /// `struct statx` where the basic fields were asked for. A file system may report more than was asked, in
 /// `stx_mask` and in `stx_attributes`, so both are its own.
@@ -70,6 +72,12 @@ const UTIMES_IN: &[SField] = &[
 const OWNER_EX_IN: &[SField] = &[sf("type", 0, 4, Ty::Int(&[1, 0, 2, 3])), sf("pid", 4, 4, Ty::Pid)];
 const OWNER_EX_OUT: &[OField] = &[of("type", 0, 4, Exact), of("pid", 4, 4, Pid)];
 
+/// What has an inode of its own. All eventfds, epolls and so on share one in Linux, with a mode nobody
+/// promises.
+const NAMED: FdKinds = FD_FILE | FD_DIR | FD_NODE | FD_PIPE | FD_SOCK | FD_TTY | FD_PTM | FD_DEV | FD_MEMFD;
+const ANONYMOUS: FdKinds = FD_EVENT | FD_TIMER | FD_EPOLL | FD_SIGNAL | FD_INOTIFY | FD_PID;
+const STAT_ANY_OUT: &[OField] = &[of("st_mode", 24, 4, Opaque), of("st_size", 48, 8, Opaque)];
+
 /// Flags of openat's variants that surely make a regular file: without O_CREAT it might be a directory.
 const O_CREAT: u64 = 0o100;
 const O_WRONLY: u64 = 1;
@@ -99,7 +107,9 @@ pub const CALLS: &[Desc] = &[
     file(
         "openat",
         257,
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Flags(&O_OPEN), "mode": MODE],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Flags(&O_OPEN), "mode": MODE,
+        ],
     )
     .ret(Fd)
     .makes(makes![made_fd(FD_NODE), made_path(1)])
@@ -108,35 +118,53 @@ pub const CALLS: &[Desc] = &[
     file(
         "openat$at",
         257,
-        args!["dirfd": Ty::Fd(FD_DIR), "path": Ty::Path, "flags": Ty::Flags(&O_OPEN), "mode": MODE],
+        args![
+            "dirfd": Ty::Fd(FD_DIR), "path": Ty::Path, "flags": Ty::Flags(&O_OPEN), "mode": MODE,
+        ],
     )
     .ret(Fd)
     .makes(makes![made_fd(FD_NODE)])
     .needs(NEED_FS),
     creates(
         "openat$create",
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_RDWR), "mode": MODE],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_RDWR), "mode": MODE,
+        ],
     )
     .weight(14),
     creates(
         "openat$excl",
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_EXCL | O_RDWR), "mode": MODE],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_EXCL | O_RDWR),
+            "mode": MODE,
+        ],
     ),
     creates(
         "openat$trunc",
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_TRUNC | O_RDWR), "mode": MODE],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_TRUNC | O_RDWR),
+            "mode": MODE,
+        ],
     ),
     creates(
         "openat$append",
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_APPEND | O_RDWR), "mode": MODE],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_APPEND | O_RDWR),
+            "mode": MODE,
+        ],
     ),
     creates(
         "openat$rdonly",
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_CLOEXEC), "mode": MODE],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_CLOEXEC), "mode": MODE,
+        ],
     ),
     creates(
         "openat$wronly",
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_NONBLOCK | O_WRONLY), "mode": MODE],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_NONBLOCK | O_WRONLY),
+            "mode": MODE,
+        ],
     ),
     file("openat$path", 257, args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_PATH)])
         .ret(Fd)
@@ -145,14 +173,18 @@ pub const CALLS: &[Desc] = &[
     file(
         "openat$null",
         257,
-        args!["dirfd": AT_FDCWD, "path": Ty::PathConst("/dev/null"), "flags": Ty::Flags(&O_TTY)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::PathConst("/dev/null"), "flags": Ty::Flags(&O_TTY),
+        ],
     )
     .ret(Fd)
     .makes(makes![made_fd(FD_DEV)]),
     file(
         "openat$zero",
         257,
-        args!["dirfd": AT_FDCWD, "path": Ty::PathConst("/dev/zero"), "flags": Ty::Flags(&O_TTY)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::PathConst("/dev/zero"), "flags": Ty::Flags(&O_TTY),
+        ],
     )
     .ret(Fd)
     .makes(makes![made_fd(FD_DEV)])
@@ -160,7 +192,9 @@ pub const CALLS: &[Desc] = &[
     file(
         "openat$full",
         257,
-        args!["dirfd": AT_FDCWD, "path": Ty::PathConst("/dev/full"), "flags": Ty::Flags(&O_TTY)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::PathConst("/dev/full"), "flags": Ty::Flags(&O_TTY),
+        ],
     )
     .ret(Fd)
     .makes(makes![made_fd(FD_DEV)])
@@ -176,53 +210,93 @@ pub const CALLS: &[Desc] = &[
         .ret(Fd)
         .makes(makes![made_same_as(0)])
         .settles(),
-    file("dup2$new", 33, args!["oldfd": Ty::Fd(FD_ANY), "newfd": Ty::Int(&[10, 20, 63, 100, u64::MAX])])
-        .ret(Fd)
-        .makes(makes![made_same_as(0)]),
-    file("dup3", 292, args!["oldfd": Ty::Fd(FD_ANY), "newfd": Ty::Fd(FD_ANY), "flags": Ty::Flags(&O_DUP)])
-        .ret(Fd)
-        .makes(makes![made_same_as(0)])
-        .settles()
-        .since("2.6.27"),
-    fcntl("fcntl$dupfd", args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(0), "min": Ty::Int(&[0, 3, 10, 100])])
-        .ret(Fd)
-        .makes(makes![made_same_as(0)]),
+    file(
+        "dup2$new",
+        33,
+        args![
+            "oldfd": Ty::Fd(FD_ANY), "newfd": Ty::Int(&[10, 20, 63, 100, u64::MAX]),
+        ],
+    )
+    .ret(Fd)
+    .makes(makes![made_same_as(0)]),
+    file(
+        "dup3",
+        292,
+        args![
+            "oldfd": Ty::Fd(FD_ANY), "newfd": Ty::Fd(FD_ANY), "flags": Ty::Flags(&O_DUP),
+        ],
+    )
+    .ret(Fd)
+    .makes(makes![made_same_as(0)])
+    .settles()
+    .since("2.6.27"),
+    fcntl(
+        "fcntl$dupfd",
+        args![
+            "fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(0), "min": Ty::Int(&[0, 3, 10, 100]),
+        ],
+    )
+    .ret(Fd)
+    .makes(makes![made_same_as(0)]),
     fcntl(
         "fcntl$dupfd_cloexec",
-        args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(1030), "min": Ty::Int(&[0, 3, 10, 100])],
+        args![
+            "fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(1030), "min": Ty::Int(&[0, 3, 10, 100]),
+        ],
     )
     .ret(Fd)
     .makes(makes![made_same_as(0)])
     .since("2.6.24"),
     fcntl("fcntl$getfd", args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(1)]).ret(Flags(&FD_FLAGS)).weight(6),
-    fcntl("fcntl$setfd", args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(2), "flags": Ty::Flags(&FD_FLAGS)]),
+    fcntl(
+        "fcntl$setfd",
+        args![
+            "fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(2), "flags": Ty::Flags(&FD_FLAGS),
+        ],
+    ),
     fcntl("fcntl$getfl", args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(3)]).ret(Flags(&O_STATUS)).weight(10),
-    fcntl("fcntl$setfl", args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(4), "flags": Ty::Flags(&O_SETFL)])
-        .weight(8),
+    fcntl(
+        "fcntl$setfl",
+        args![
+            "fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(4), "flags": Ty::Flags(&O_SETFL),
+        ],
+    )
+    .weight(8),
     fcntl(
         "fcntl$setfl_tty",
-        args!["fd": Ty::Fd(FD_TTY | FD_PTM), "cmd": Ty::Const(4), "flags": Ty::Flags(&O_SETFL_TTY)],
+        args![
+            "fd": Ty::Fd(FD_TTY | FD_PTM), "cmd": Ty::Const(4), "flags": Ty::Flags(&O_SETFL_TTY),
+        ],
     )
     .needs(NEED_TTY)
     .weight(6),
     fcntl(
         "fcntl$getlk",
-        args!["fd": Ty::Fd(FD_FILE), "cmd": Ty::Const(5),
-        "lock": Ty::Ptr(In::Struct(FLOCK_IN, 32), Out::Fields(FLOCK_OUT, 32))],
+        args![
+            "fd": Ty::Fd(FD_FILE), "cmd": Ty::Const(5),
+            "lock": Ty::Ptr(In::Struct(FLOCK_IN, 32), Out::Fields(FLOCK_OUT, 32)),
+        ],
     ),
     fcntl(
         "fcntl$setlk",
-        args!["fd": Ty::Fd(FD_FILE | FD_NODE | FD_PIPE), "cmd": Ty::Const(6), "lock": in_struct(FLOCK_IN, 32)],
+        args![
+            "fd": Ty::Fd(FD_FILE | FD_NODE | FD_PIPE), "cmd": Ty::Const(6),
+            "lock": in_struct(FLOCK_IN, 32),
+        ],
     ),
     fcntl(
         "fcntl$ofd_getlk",
-        args!["fd": Ty::Fd(FD_FILE), "cmd": Ty::Const(36),
-        "lock": Ty::Ptr(In::Struct(FLOCK_IN, 32), Out::Fields(FLOCK_OUT, 32))],
+        args![
+            "fd": Ty::Fd(FD_FILE), "cmd": Ty::Const(36),
+            "lock": Ty::Ptr(In::Struct(FLOCK_IN, 32), Out::Fields(FLOCK_OUT, 32)),
+        ],
     )
     .since("3.15"),
     fcntl(
         "fcntl$ofd_setlk",
-        args!["fd": Ty::Fd(FD_FILE | FD_NODE), "cmd": Ty::Const(37), "lock": in_struct(FLOCK_IN, 32)],
+        args![
+            "fd": Ty::Fd(FD_FILE | FD_NODE), "cmd": Ty::Const(37), "lock": in_struct(FLOCK_IN, 32),
+        ],
     )
     .since("3.15"),
     fcntl("fcntl$setown", args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(8), "pid": Ty::Pid]).weight(2),
@@ -232,21 +306,27 @@ pub const CALLS: &[Desc] = &[
     fcntl("fcntl$getsig", args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(11)]).weight(1),
     fcntl(
         "fcntl$setown_ex",
-        args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(15), "owner": in_struct(OWNER_EX_IN, 8)],
+        args![
+            "fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(15), "owner": in_struct(OWNER_EX_IN, 8),
+        ],
     )
     .weight(1)
     .since("2.6.32"),
     fcntl(
         "fcntl$getown_ex",
-        args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(16), "owner": out(OWNER_EX_OUT, 8)],
+        args![
+            "fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(16), "owner": out(OWNER_EX_OUT, 8),
+        ],
     )
     .weight(1)
     .since("2.6.32"),
     // Rounded up by the kernel as it likes (pipe(7)).
     fcntl(
         "fcntl$setpipe_sz",
-        args!["fd": Ty::Fd(FD_PIPE), "cmd": Ty::Const(1031),
-        "size": Ty::Int(&[4096, 0, 1, 8192, 65536, 1 << 31])],
+        args![
+            "fd": Ty::Fd(FD_PIPE), "cmd": Ty::Const(1031),
+            "size": Ty::Int(&[4096, 0, 1, 8192, 65536, 1 << 31]),
+        ],
     )
     .ret(SizeHint)
     .weight(2)
@@ -257,7 +337,9 @@ pub const CALLS: &[Desc] = &[
         .since("2.6.35"),
     fcntl(
         "fcntl$add_seals",
-        args!["fd": Ty::Fd(FD_MEMFD), "cmd": Ty::Const(1033), "seals": Ty::Flags(&SEALS)],
+        args![
+            "fd": Ty::Fd(FD_MEMFD), "cmd": Ty::Const(1033), "seals": Ty::Flags(&SEALS),
+        ],
     )
     .since("3.17"),
     fcntl("fcntl$get_seals", args!["fd": Ty::Fd(FD_MEMFD), "cmd": Ty::Const(1034)])
@@ -266,50 +348,69 @@ pub const CALLS: &[Desc] = &[
         .since("3.17"),
     file("ioctl$fioclex", 16, args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(0x5451)]).weight(1),
     file("ioctl$fionclex", 16, args!["fd": Ty::Fd(FD_ANY), "cmd": Ty::Const(0x5450)]).weight(1),
-    file("flock", 73, args!["fd": Ty::Fd(FD_FILE | FD_DIR | FD_NODE | FD_PIPE), "op": Ty::Flags(&LOCK_OP)])
-        .blocks(),
-    file("fstat", 5, args!["fd": Ty::Fd(FD_ANY), "statbuf": out(STAT_OUT, STAT_SIZE)]).weight(8),
+    file(
+        "flock",
+        73,
+        args![
+            "fd": Ty::Fd(FD_FILE | FD_DIR | FD_NODE | FD_PIPE), "op": Ty::Flags(&LOCK_OP),
+        ],
+    )
+    .blocks(),
+    file("fstat", 5, args!["fd": Ty::Fd(NAMED), "statbuf": out(STAT_OUT, STAT_SIZE)]).weight(8),
+    file("fstat$anon", 5, args!["fd": Ty::Fd(ANONYMOUS), "statbuf": out(STAT_ANY_OUT, STAT_SIZE)]).weight(1),
     file("fstat$dev", 5, args!["fd": Ty::Fd(FD_DEV), "statbuf": out(STAT_DEV_OUT, STAT_SIZE)]).weight(1),
     file(
         "newfstatat",
         262,
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "statbuf": out(STAT_OUT, STAT_SIZE),
-        "flags": Ty::Flags(&AT_STAT)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "statbuf": out(STAT_OUT, STAT_SIZE),
+            "flags": Ty::Flags(&AT_STAT),
+        ],
     )
     .weight(8),
     file(
         "newfstatat$at",
         262,
-        args!["dirfd": Ty::Fd(FD_DIR | FD_NODE), "path": Ty::Path,
-        "statbuf": out(STAT_OUT, STAT_SIZE), "flags": Ty::Flags(&AT_STAT)],
+        args![
+            "dirfd": Ty::Fd(FD_DIR | FD_NODE), "path": Ty::Path, "statbuf": out(STAT_OUT, STAT_SIZE),
+            "flags": Ty::Flags(&AT_STAT),
+        ],
     ),
     file(
         "newfstatat$fd",
         262,
-        args!["dirfd": Ty::Fd(FD_ANY), "path": Ty::PathConst(""),
-        "statbuf": out(STAT_OUT, STAT_SIZE), "flags": Ty::Const(0x1000)],
+        args![
+            "dirfd": Ty::Fd(NAMED), "path": Ty::PathConst(""), "statbuf": out(STAT_OUT, STAT_SIZE),
+            "flags": Ty::Const(0x1000),
+        ],
     )
     .since("2.6.39"),
     file(
         "statx",
         332,
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Flags(&AT_STAT),
-        "mask": Ty::Const(0x7ff), "statxbuf": out(STATX_OUT, STATX_SIZE)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Flags(&AT_STAT), "mask": Ty::Const(0x7ff),
+            "statxbuf": out(STATX_OUT, STATX_SIZE),
+        ],
     )
     .since("4.11"),
     file(
         "statx$fd",
         332,
-        args!["dirfd": Ty::Fd(FD_ANY), "path": Ty::PathConst(""), "flags": Ty::Const(0x1000),
-        "mask": Ty::Const(0x7ff), "statxbuf": out(STATX_OUT, STATX_SIZE)],
+        args![
+            "dirfd": Ty::Fd(NAMED), "path": Ty::PathConst(""), "flags": Ty::Const(0x1000),
+            "mask": Ty::Const(0x7ff), "statxbuf": out(STATX_OUT, STATX_SIZE),
+        ],
     )
     .weight(2)
     .since("4.11"),
     file(
         "statx$mask",
         332,
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Flags(&AT_STAT),
-        "mask": Ty::Flags(&STATX), "statxbuf": out(STATX_ANY_OUT, STATX_SIZE)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Flags(&AT_STAT), "mask": Ty::Flags(&STATX),
+            "statxbuf": out(STATX_ANY_OUT, STATX_SIZE),
+        ],
     )
     .weight(1)
     .since("4.11"),
@@ -319,21 +420,27 @@ pub const CALLS: &[Desc] = &[
     file(
         "ftruncate",
         77,
-        args!["fd": Ty::Fd(FD_FILE | FD_NODE | FD_DIR | FD_PIPE), "length": Ty::Int(OFFSETS)],
+        args![
+            "fd": Ty::Fd(FD_FILE | FD_NODE | FD_DIR | FD_PIPE), "length": Ty::Int(OFFSETS),
+        ],
     )
     .weight(6),
     file(
         "fallocate",
         285,
-        args!["fd": Ty::Fd(FD_FILE | FD_NODE | FD_PIPE), "mode": Ty::Flags(&FALLOC),
-        "offset": Ty::Int(OFFSETS), "len": Ty::Int(OFFSETS)],
+        args![
+            "fd": Ty::Fd(FD_FILE | FD_NODE | FD_PIPE), "mode": Ty::Flags(&FALLOC),
+            "offset": Ty::Int(OFFSETS), "len": Ty::Int(OFFSETS),
+        ],
     )
     .since("2.6.38"),
     file(
         "fadvise64",
         221,
-        args!["fd": Ty::Fd(FD_FILE | FD_PIPE | FD_DIR), "offset": Ty::Int(OFFSETS),
-        "len": Ty::Int(OFFSETS), "advice": Ty::Enum(&FADVISE)],
+        args![
+            "fd": Ty::Fd(FD_FILE | FD_PIPE | FD_DIR), "offset": Ty::Int(OFFSETS),
+            "len": Ty::Int(OFFSETS), "advice": Ty::Enum(&FADVISE),
+        ],
     )
     .weight(1),
     file("chmod", 90, args!["path": Ty::Path, "mode": MODE]).weight(2),
@@ -342,20 +449,26 @@ pub const CALLS: &[Desc] = &[
     file(
         "fchmodat2",
         452,
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "mode": MODE, "flags": Ty::Flags(&AT_LINK)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "mode": MODE, "flags": Ty::Flags(&AT_LINK),
+        ],
     )
     .weight(2)
     .since("6.6"),
     file(
         "fchown",
         93,
-        args!["fd": Ty::Fd(FD_FILE | FD_NODE | FD_DIR), "uid": Ty::Enum(&OWNER), "gid": Ty::Enum(&OWNER)],
+        args![
+            "fd": Ty::Fd(FD_FILE | FD_NODE | FD_DIR), "uid": Ty::Enum(&OWNER), "gid": Ty::Enum(&OWNER),
+        ],
     ),
     file(
         "fchownat",
         260,
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "uid": Ty::Enum(&OWNER), "gid": Ty::Enum(&OWNER),
-        "flags": Ty::Flags(&AT_LINK)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "uid": Ty::Enum(&OWNER), "gid": Ty::Enum(&OWNER),
+            "flags": Ty::Flags(&AT_LINK),
+        ],
     )
     .weight(2),
     file("access", 21, args!["path": Ty::Path, "mode": Ty::Flags(&ACCESS)]).weight(2),
@@ -363,30 +476,38 @@ pub const CALLS: &[Desc] = &[
     file(
         "faccessat2",
         439,
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "mode": Ty::Flags(&ACCESS),
-        "flags": Ty::Flags(&AT_ACCESS)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "mode": Ty::Flags(&ACCESS),
+            "flags": Ty::Flags(&AT_ACCESS),
+        ],
     )
     .weight(3)
     .since("5.8"),
     file(
         "utimensat",
         280,
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "times": in_struct(UTIMES_IN, 32),
-        "flags": Ty::Flags(&AT_LINK)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "times": in_struct(UTIMES_IN, 32),
+            "flags": Ty::Flags(&AT_LINK),
+        ],
     )
     .weight(3),
     file(
         "utimensat$now",
         280,
-        args!["dirfd": AT_FDCWD, "path": Ty::Path, "times": ZERO, "flags": Ty::Flags(&AT_LINK)],
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "times": ZERO, "flags": Ty::Flags(&AT_LINK),
+        ],
     )
     .weight(1),
     // What futimens(3) does: a null path means the descriptor itself.
     file(
         "utimensat$fd",
         280,
-        args!["dirfd": Ty::Fd(FD_FILE | FD_DIR), "path": ZERO, "times": in_struct(UTIMES_IN, 32),
-        "flags": ZERO],
+        args![
+            "dirfd": Ty::Fd(FD_FILE | FD_DIR), "path": ZERO, "times": in_struct(UTIMES_IN, 32),
+            "flags": ZERO,
+        ],
     )
     .weight(2),
     file("umask", 95, args!["mask": Ty::Int(&[0o022, 0, 0o077, 0o777, 0o1777])]).weight(3),

@@ -1,5 +1,6 @@
 //! Moving bytes: read, write and their kin, positions, pipes, socket pairs, memfds, splicing, closing many.
-//! Sources: read(2), readv(2), lseek(2), pipe(7), unix(7), socket(7), sendfile(2), splice(2), copy_file_range(2).
+//! Sources: read(2), readv(2), lseek(2), pipe(7), unix(7), socket(7), sendfile(2), splice(2),
+//! copy_file_range(2).
 
 use super::shapes::*;
 use crate::consts::*;
@@ -59,42 +60,109 @@ const fn socketpair(name: &'static str, args: &'static [ArgDesc]) -> Desc {
 pub const CALLS: &[Desc] = &[
     stream("read", 0, args!["fd": Ty::Fd(STREAMS), "buf": out_buf(512), "count": Ty::Len(1)]).weight(8),
     // Even a descriptor taken for a file may have come to name a pipe (dup2), so these wait too.
-    io("read$file", 0, args!["fd": Ty::Fd(NODES), "buf": out_buf(4096), "count": Ty::Len(1)]).blocks().weight(6),
+    io("read$file", 0, args!["fd": Ty::Fd(NODES), "buf": out_buf(4096), "count": Ty::Len(1)])
+        .blocks()
+        .weight(6),
     stream("write", 1, args!["fd": Ty::Fd(STREAMS), "buf": in_bytes(512), "count": Ty::Len(1)]).weight(8),
-    io("write$file", 1, args!["fd": Ty::Fd(NODES), "buf": in_bytes(4096), "count": Ty::Len(1)]).blocks().weight(6),
-    io("pread64", 17, args!["fd": Ty::Fd(STREAMS), "buf": out_buf(512), "count": Ty::Len(1), "offset": POSITIONS]).blocks(),
-    io("pwrite64", 18, args!["fd": Ty::Fd(STREAMS), "buf": in_bytes(512), "count": Ty::Len(1), "offset": POSITIONS]).blocks(),
+    io("write$file", 1, args!["fd": Ty::Fd(NODES), "buf": in_bytes(4096), "count": Ty::Len(1)])
+        .blocks()
+        .weight(6),
+    io(
+        "pread64",
+        17,
+        args![
+            "fd": Ty::Fd(STREAMS), "buf": out_buf(512), "count": Ty::Len(1), "offset": POSITIONS,
+        ],
+    )
+    .blocks(),
+    io(
+        "pwrite64",
+        18,
+        args![
+            "fd": Ty::Fd(STREAMS), "buf": in_bytes(512), "count": Ty::Len(1), "offset": POSITIONS,
+        ],
+    )
+    .blocks(),
     stream("readv", 19, args!["fd": Ty::Fd(STREAMS), "iov": IOV_OUT, "iovcnt": Ty::Len(1)]),
     stream("writev", 20, args!["fd": Ty::Fd(STREAMS), "iov": IOV_IN, "iovcnt": Ty::Len(1)]),
     // The offset is the fourth word alone on 64-bit machines.
-    io("preadv", 295, args!["fd": Ty::Fd(NODES), "iov": IOV_OUT, "iovcnt": Ty::Len(1), "pos_l": POSITIONS, "pos_h": ZERO])
-        .blocks()
-        .since("2.6.30"),
-    io("pwritev", 296, args!["fd": Ty::Fd(NODES), "iov": IOV_IN, "iovcnt": Ty::Len(1), "pos_l": POSITIONS, "pos_h": ZERO])
-        .blocks()
-        .since("2.6.30"),
+    io(
+        "preadv",
+        295,
+        args![
+            "fd": Ty::Fd(NODES), "iov": IOV_OUT, "iovcnt": Ty::Len(1), "pos_l": POSITIONS, "pos_h": ZERO,
+        ],
+    )
+    .blocks()
+    .since("2.6.30"),
+    io(
+        "pwritev",
+        296,
+        args![
+            "fd": Ty::Fd(NODES), "iov": IOV_IN, "iovcnt": Ty::Len(1), "pos_l": POSITIONS, "pos_h": ZERO,
+        ],
+    )
+    .blocks()
+    .since("2.6.30"),
     // Offset -1 means the file's own position here.
-    stream("preadv2", 327, args!["fd": Ty::Fd(STREAMS), "iov": IOV_OUT, "iovcnt": Ty::Len(1), "pos_l": POSITIONS,
-        "pos_h": ZERO, "flags": Ty::Flags(&RWF)])
+    stream(
+        "preadv2",
+        327,
+        args![
+            "fd": Ty::Fd(STREAMS), "iov": IOV_OUT, "iovcnt": Ty::Len(1), "pos_l": POSITIONS,
+            "pos_h": ZERO, "flags": Ty::Flags(&RWF),
+        ],
+    )
     .since("4.6"),
-    stream("pwritev2", 328, args!["fd": Ty::Fd(STREAMS), "iov": IOV_IN, "iovcnt": Ty::Len(1), "pos_l": POSITIONS,
-        "pos_h": ZERO, "flags": Ty::Flags(&RWF)])
+    stream(
+        "pwritev2",
+        328,
+        args![
+            "fd": Ty::Fd(STREAMS), "iov": IOV_IN, "iovcnt": Ty::Len(1), "pos_l": POSITIONS,
+            "pos_h": ZERO, "flags": Ty::Flags(&RWF),
+        ],
+    )
     .since("4.6"),
-    io("pwritev2$append", 328, args!["fd": Ty::Fd(FD_FILE), "iov": IOV_IN, "iovcnt": Ty::Len(1), "pos_l": POSITIONS,
-        "pos_h": ZERO, "flags": Ty::Const(0x10)])
+    io(
+        "pwritev2$append",
+        328,
+        args![
+            "fd": Ty::Fd(FD_FILE), "iov": IOV_IN, "iovcnt": Ty::Len(1), "pos_l": POSITIONS,
+            "pos_h": ZERO, "flags": Ty::Const(0x10),
+        ],
+    )
     .blocks()
     .weight(2)
     .since("4.16"),
-    io("lseek", 8, args!["fd": Ty::Fd(STREAMS), "offset": POSITIONS, "whence": Ty::Enum(&SEEK)]).weight(6),
+    io(
+        "lseek",
+        8,
+        args![
+            "fd": Ty::Fd(STREAMS), "offset": POSITIONS, "whence": Ty::Enum(&SEEK),
+        ],
+    )
+    .weight(6),
     // Where holes are is the file system's choice.
-    io("lseek$data", 8, args!["fd": Ty::Fd(FD_FILE), "offset": POSITIONS, "whence": Ty::Const(3)])
-        .ret(SizeHint)
-        .weight(1)
-        .since("3.1"),
-    io("lseek$hole", 8, args!["fd": Ty::Fd(FD_FILE), "offset": POSITIONS, "whence": Ty::Const(4)])
-        .ret(SizeHint)
-        .weight(1)
-        .since("3.1"),
+    io(
+        "lseek$data",
+        8,
+        args![
+            "fd": Ty::Fd(FD_FILE), "offset": POSITIONS, "whence": Ty::Const(3),
+        ],
+    )
+    .ret(SizeHint)
+    .weight(1)
+    .since("3.1"),
+    io(
+        "lseek$hole",
+        8,
+        args![
+            "fd": Ty::Fd(FD_FILE), "offset": POSITIONS, "whence": Ty::Const(4),
+        ],
+    )
+    .ret(SizeHint)
+    .weight(1)
+    .since("3.1"),
     io("pipe", 22, args!["pipefd": out(PAIR_OUT, 8)])
         .makes(makes![made_fd_at(0, 0, FD_PIPE), made_fd_at(0, 4, FD_PIPE)])
         .weight(6),
@@ -102,64 +170,188 @@ pub const CALLS: &[Desc] = &[
         .makes(makes![made_fd_at(0, 0, FD_PIPE), made_fd_at(0, 4, FD_PIPE)])
         .weight(8)
         .since("2.6.27"),
-    socketpair("socketpair$stream", args!["domain": AF_UNIX, "type": Ty::Const(1), "protocol": ZERO, "sv": out(PAIR_OUT, 8)])
-        .weight(6),
-    socketpair("socketpair$dgram", args!["domain": AF_UNIX, "type": Ty::Const(2), "protocol": ZERO, "sv": out(PAIR_OUT, 8)]),
-    socketpair("socketpair$seqpacket", args!["domain": AF_UNIX, "type": Ty::Const(5), "protocol": ZERO, "sv": out(PAIR_OUT, 8)]),
+    socketpair(
+        "socketpair$stream",
+        args![
+            "domain": AF_UNIX, "type": Ty::Const(1), "protocol": ZERO, "sv": out(PAIR_OUT, 8),
+        ],
+    )
+    .weight(6),
+    socketpair(
+        "socketpair$dgram",
+        args![
+            "domain": AF_UNIX, "type": Ty::Const(2), "protocol": ZERO, "sv": out(PAIR_OUT, 8),
+        ],
+    ),
+    socketpair(
+        "socketpair$seqpacket",
+        args![
+            "domain": AF_UNIX, "type": Ty::Const(5), "protocol": ZERO, "sv": out(PAIR_OUT, 8),
+        ],
+    ),
     // SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC
-    socketpair("socketpair$nonblock", args!["domain": AF_UNIX, "type": Ty::Const(0o2004001), "protocol": ZERO,
-        "sv": out(PAIR_OUT, 8)])
+    socketpair(
+        "socketpair$nonblock",
+        args![
+            "domain": AF_UNIX, "type": Ty::Const(0o2004001), "protocol": ZERO, "sv": out(PAIR_OUT, 8),
+        ],
+    )
     .since("2.6.27"),
     io("shutdown", 48, args!["sockfd": Ty::Fd(FD_SOCK), "how": Ty::Enum(&SHUT)]),
-    io("sendto", 44, args!["sockfd": Ty::Fd(FD_SOCK), "buf": in_bytes(512), "len": Ty::Len(1),
-        "flags": Ty::Flags(&MSG_SEND), "addr": ZERO, "addrlen": ZERO])
+    io(
+        "sendto",
+        44,
+        args![
+            "sockfd": Ty::Fd(FD_SOCK), "buf": in_bytes(512), "len": Ty::Len(1),
+            "flags": Ty::Flags(&MSG_SEND), "addr": ZERO, "addrlen": ZERO,
+        ],
+    )
     .blocks()
     .weight(6),
-    io("recvfrom", 45, args!["sockfd": Ty::Fd(FD_SOCK), "buf": out_buf(512), "len": Ty::Len(1),
-        "flags": Ty::Flags(&MSG_RECV), "addr": ZERO, "addrlen": ZERO])
+    io(
+        "recvfrom",
+        45,
+        args![
+            "sockfd": Ty::Fd(FD_SOCK), "buf": out_buf(512), "len": Ty::Len(1),
+            "flags": Ty::Flags(&MSG_RECV), "addr": ZERO, "addrlen": ZERO,
+        ],
+    )
     .blocks()
     .weight(6),
-    io("getsockopt$int", 55, args!["sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Enum(&SO_GET),
-        "optval": out(INT_OUT, 4), "optlen": INTLEN_INOUT]),
-    io("getsockopt$size", 55, args!["sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Enum(&SO_SIZE),
-        "optval": out(SIZE_OUT, 4), "optlen": INTLEN_INOUT])
+    io(
+        "getsockopt$int",
+        55,
+        args![
+            "sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Enum(&SO_GET),
+            "optval": out(INT_OUT, 4), "optlen": INTLEN_INOUT,
+        ],
+    ),
+    io(
+        "getsockopt$size",
+        55,
+        args![
+            "sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Enum(&SO_SIZE),
+            "optval": out(SIZE_OUT, 4), "optlen": INTLEN_INOUT,
+        ],
+    )
     .weight(1),
-    io("getsockopt$peercred", 55, args!["sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Const(17),
-        "optval": out(CRED_OUT, 12), "optlen": CREDLEN_INOUT])
+    io(
+        "getsockopt$peercred",
+        55,
+        args![
+            "sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Const(17),
+            "optval": out(CRED_OUT, 12), "optlen": CREDLEN_INOUT,
+        ],
+    )
     .weight(2),
-    io("setsockopt$int", 54, args!["sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Enum(&SO_SET),
-        "optval": in_struct(INT_IN, 4), "optlen": Ty::Const(4)])
+    io(
+        "setsockopt$int",
+        54,
+        args![
+            "sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Enum(&SO_SET),
+            "optval": in_struct(INT_IN, 4), "optlen": Ty::Const(4),
+        ],
+    )
     .weight(2),
-    io("getsockname", 51, args!["sockfd": Ty::Fd(FD_SOCK | FD_PIPE), "addr": out(ADDR_OUT, 112), "addrlen": ADDRLEN_INOUT])
-        .weight(2),
-    io("getpeername", 52, args!["sockfd": Ty::Fd(FD_SOCK), "addr": out(ADDR_OUT, 112), "addrlen": ADDRLEN_INOUT])
-        .weight(2),
-    io("ioctl$siocinq", 16, args!["fd": Ty::Fd(FD_SOCK), "cmd": Ty::Const(0x541b), "arg": out(INT_OUT, 4)]).weight(2),
-    // Lengths stay within a page and a new pipe's capacity: how much of a longer one moves at once is not promised.
-    io("sendfile", 40, args!["out_fd": Ty::Fd(FD_FILE | FD_PIPE | FD_SOCK), "in_fd": Ty::Fd(FD_FILE), "offset": ZERO,
-        "count": COUNTS])
+    io(
+        "getsockname",
+        51,
+        args![
+            "sockfd": Ty::Fd(FD_SOCK | FD_PIPE), "addr": out(ADDR_OUT, 112), "addrlen": ADDRLEN_INOUT,
+        ],
+    )
+    .weight(2),
+    io(
+        "getpeername",
+        52,
+        args![
+            "sockfd": Ty::Fd(FD_SOCK), "addr": out(ADDR_OUT, 112), "addrlen": ADDRLEN_INOUT,
+        ],
+    )
+    .weight(2),
+    io(
+        "ioctl$siocinq",
+        16,
+        args![
+            "fd": Ty::Fd(FD_SOCK), "cmd": Ty::Const(0x541b), "arg": out(INT_OUT, 4),
+        ],
+    )
+    .weight(2),
+    // Lengths stay within a page: how much of a longer one moves at once is not promised.
+    io(
+        "sendfile",
+        40,
+        args![
+            "out_fd": Ty::Fd(FD_FILE | FD_PIPE | FD_SOCK), "in_fd": Ty::Fd(FD_FILE), "offset": ZERO,
+            "count": COUNTS,
+        ],
+    )
     .blocks(),
-    io("sendfile$off", 40, args!["out_fd": Ty::Fd(FD_FILE | FD_PIPE | FD_SOCK), "in_fd": Ty::Fd(FD_FILE),
-        "offset": OFF_INOUT, "count": COUNTS])
+    io(
+        "sendfile$off",
+        40,
+        args![
+            "out_fd": Ty::Fd(FD_FILE | FD_PIPE | FD_SOCK), "in_fd": Ty::Fd(FD_FILE), "offset": OFF_INOUT,
+            "count": COUNTS,
+        ],
+    )
     .blocks(),
-    io("splice", 275, args!["fd_in": Ty::Fd(FD_PIPE | FD_FILE | FD_SOCK), "off_in": ZERO,
-        "fd_out": Ty::Fd(FD_PIPE | FD_FILE | FD_SOCK), "off_out": ZERO, "len": COUNTS, "flags": Ty::Flags(&SPLICE)])
+    io(
+        "splice",
+        275,
+        args![
+            "fd_in": Ty::Fd(FD_PIPE | FD_FILE | FD_SOCK), "off_in": ZERO,
+            "fd_out": Ty::Fd(FD_PIPE | FD_FILE | FD_SOCK), "off_out": ZERO, "len": COUNTS,
+            "flags": Ty::Flags(&SPLICE),
+        ],
+    )
     .blocks(),
-    io("splice$from", 275, args!["fd_in": Ty::Fd(FD_FILE), "off_in": OFF_INOUT, "fd_out": Ty::Fd(FD_PIPE), "off_out": ZERO,
-        "len": COUNTS, "flags": Ty::Flags(&SPLICE)])
+    io(
+        "splice$from",
+        275,
+        args![
+            "fd_in": Ty::Fd(FD_FILE), "off_in": OFF_INOUT, "fd_out": Ty::Fd(FD_PIPE), "off_out": ZERO,
+            "len": COUNTS, "flags": Ty::Flags(&SPLICE),
+        ],
+    )
     .blocks()
     .weight(3),
-    io("splice$to", 275, args!["fd_in": Ty::Fd(FD_PIPE), "off_in": ZERO, "fd_out": Ty::Fd(FD_FILE), "off_out": OFF_INOUT,
-        "len": COUNTS, "flags": Ty::Flags(&SPLICE)])
+    io(
+        "splice$to",
+        275,
+        args![
+            "fd_in": Ty::Fd(FD_PIPE), "off_in": ZERO, "fd_out": Ty::Fd(FD_FILE), "off_out": OFF_INOUT,
+            "len": COUNTS, "flags": Ty::Flags(&SPLICE),
+        ],
+    )
     .blocks()
     .weight(3),
-    io("tee", 276, args!["fd_in": Ty::Fd(FD_PIPE), "fd_out": Ty::Fd(FD_PIPE), "len": COUNTS, "flags": Ty::Flags(&SPLICE)])
-        .blocks(),
-    io("copy_file_range", 326, args!["fd_in": Ty::Fd(FD_FILE), "off_in": ZERO, "fd_out": Ty::Fd(FD_FILE), "off_out": ZERO,
-        "len": COUNTS, "flags": ZERO])
+    io(
+        "tee",
+        276,
+        args![
+            "fd_in": Ty::Fd(FD_PIPE), "fd_out": Ty::Fd(FD_PIPE), "len": COUNTS,
+            "flags": Ty::Flags(&SPLICE),
+        ],
+    )
+    .blocks(),
+    io(
+        "copy_file_range",
+        326,
+        args![
+            "fd_in": Ty::Fd(FD_FILE), "off_in": ZERO, "fd_out": Ty::Fd(FD_FILE), "off_out": ZERO,
+            "len": COUNTS, "flags": ZERO,
+        ],
+    )
     .since("4.5"),
-    io("copy_file_range$off", 326, args!["fd_in": Ty::Fd(FD_FILE), "off_in": OFF_INOUT, "fd_out": Ty::Fd(FD_FILE),
-        "off_out": OFF_INOUT, "len": COUNTS, "flags": ZERO])
+    io(
+        "copy_file_range$off",
+        326,
+        args![
+            "fd_in": Ty::Fd(FD_FILE), "off_in": OFF_INOUT, "fd_out": Ty::Fd(FD_FILE),
+            "off_out": OFF_INOUT, "len": COUNTS, "flags": ZERO,
+        ],
+    )
     .since("4.5"),
     io("memfd_create", 319, args!["name": Ty::PathConst("memory"), "flags": Ty::Flags(&MFD)])
         .ret(Fd)
@@ -167,8 +359,14 @@ pub const CALLS: &[Desc] = &[
         .weight(6)
         .since("3.17"),
     // Ends below the agent's own descriptors.
-    io("close_range", 436, args!["first": Ty::Int(&[3, 4, 5, 10, 64]), "last": Ty::Int(&[3, 5, 10, 100, 199]),
-        "flags": Ty::Flags(&CLOSE_RANGE)])
+    io(
+        "close_range",
+        436,
+        args![
+            "first": Ty::Int(&[3, 4, 5, 10, 64]), "last": Ty::Int(&[3, 5, 10, 100, 199]),
+            "flags": Ty::Flags(&CLOSE_RANGE),
+        ],
+    )
     .settles()
     .weight(2)
     .since("5.9"),

@@ -1,9 +1,9 @@
 //! Mappings inside the window of pages that programs own, and what is stored there.
 //! Sources: mmap(2), mprotect(2), madvise(2), msync(2), mincore(2), mremap(2), mlock(2).
 //!
-//! Nothing may ever land outside the window: every mapping is MAP_FIXED by a constant, every length comes from a
-//! closed set of at most four pages, and constants name pages up to [`LAST_PAGE`]. (MAP_FIXED_NOREPLACE is left
-//! out: kernels that don't know it take the address as a hint.)
+//! Nothing may ever land outside the window: every mapping is MAP_FIXED by a constant, every length comes
+//! from a closed set of at most four pages, and constants name pages up to [`LAST_PAGE`].
+//! (MAP_FIXED_NOREPLACE is left out: kernels that don't know it take the address as a hint.)
 
 use super::shapes::*;
 use crate::consts::*;
@@ -34,54 +34,124 @@ const fn mmap(name: &'static str, args: &'static [ArgDesc]) -> Desc {
 
 /// The table.
 pub const CALLS: &[Desc] = &[
-    mmap("mmap$private", args!["addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT),
-        "flags": Ty::Const(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS), "fd": NO_FD, "offset": ZERO])
+    mmap(
+        "mmap$private",
+        args![
+            "addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT),
+            "flags": Ty::Const(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS), "fd": NO_FD, "offset": ZERO,
+        ],
+    )
     .weight(12),
-    mmap("mmap$shared", args!["addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT),
-        "flags": Ty::Const(MAP_SHARED | MAP_FIXED | MAP_ANONYMOUS), "fd": NO_FD, "offset": ZERO])
+    mmap(
+        "mmap$shared",
+        args![
+            "addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT),
+            "flags": Ty::Const(MAP_SHARED | MAP_FIXED | MAP_ANONYMOUS), "fd": NO_FD, "offset": ZERO,
+        ],
+    )
     .weight(6),
-    mmap("mmap$populate", args!["addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT),
-        "flags": Ty::Const(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_POPULATE), "fd": NO_FD, "offset": ZERO])
+    mmap(
+        "mmap$populate",
+        args![
+            "addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT),
+            "flags": Ty::Const(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_POPULATE), "fd": NO_FD,
+            "offset": ZERO,
+        ],
+    )
     .weight(2),
-    mmap("mmap$noreserve", args!["addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT),
-        "flags": Ty::Const(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE), "fd": NO_FD, "offset": ZERO])
+    mmap(
+        "mmap$noreserve",
+        args![
+            "addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT),
+            "flags": Ty::Const(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE), "fd": NO_FD,
+            "offset": ZERO,
+        ],
+    )
     .weight(1),
-    mmap("mmap$file", args!["addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT_FILE),
-        "flags": Ty::Const(MAP_PRIVATE | MAP_FIXED), "fd": Ty::Fd(FD_FILE | FD_DEV), "offset": FILE_OFFSET])
+    mmap(
+        "mmap$file",
+        args![
+            "addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT_FILE),
+            "flags": Ty::Const(MAP_PRIVATE | MAP_FIXED), "fd": Ty::Fd(FD_FILE | FD_DEV),
+            "offset": FILE_OFFSET,
+        ],
+    )
     .weight(6),
-    mmap("mmap$file_shared", args!["addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT_FILE),
-        "flags": Ty::Const(MAP_SHARED | MAP_FIXED), "fd": Ty::Fd(FD_FILE), "offset": FILE_OFFSET])
+    mmap(
+        "mmap$file_shared",
+        args![
+            "addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT_FILE),
+            "flags": Ty::Const(MAP_SHARED | MAP_FIXED), "fd": Ty::Fd(FD_FILE), "offset": FILE_OFFSET,
+        ],
+    )
     .weight(8),
     // Neither shared nor private: refused.
-    mmap("mmap$neither", args!["addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT),
-        "flags": Ty::Const(MAP_FIXED | MAP_ANONYMOUS), "fd": NO_FD, "offset": ZERO])
+    mmap(
+        "mmap$neither",
+        args![
+            "addr": Ty::Page, "length": LEN, "prot": Ty::Flags(&PROT),
+            "flags": Ty::Const(MAP_FIXED | MAP_ANONYMOUS), "fd": NO_FD, "offset": ZERO,
+        ],
+    )
     .weight(1),
     mem("munmap", 11, args!["addr": Ty::Page, "length": LEN]).weight(5),
     mem("mprotect", 10, args!["addr": Ty::Page, "len": LEN, "prot": Ty::Flags(&PROT)]).weight(6),
     // No MADV_FREE: it leaves to the kernel whether what was there is still read later.
     mem("madvise", 28, args!["addr": Ty::Page, "length": LEN, "advice": Ty::Enum(&MADV)]).weight(6),
-    mem("madvise$reclaim", 28, args!["addr": Ty::Page, "length": LEN, "advice": Ty::Enum(&MADV_RECLAIM)])
-        .weight(1)
-        .since("5.4"),
-    mem("madvise$populate", 28, args!["addr": Ty::Page, "length": LEN, "advice": Ty::Enum(&MADV_POPULATE)])
-        .weight(1)
-        .since("5.14"),
+    mem(
+        "madvise$reclaim",
+        28,
+        args![
+            "addr": Ty::Page, "length": LEN, "advice": Ty::Enum(&MADV_RECLAIM),
+        ],
+    )
+    .weight(1)
+    .since("5.4"),
+    mem(
+        "madvise$populate",
+        28,
+        args![
+            "addr": Ty::Page, "length": LEN, "advice": Ty::Enum(&MADV_POPULATE),
+        ],
+    )
+    .weight(1)
+    .since("5.14"),
     mem("msync", 26, args!["addr": Ty::Page, "length": LEN, "flags": Ty::Flags(&MS)]).weight(3),
     mem("mincore", 27, args!["addr": Ty::Page, "length": LEN, "vec": out(RESIDENT_OUT, 8)]).weight(2),
     // In place: there is room for four pages from any page a program can name.
-    mem("mremap", 25, args!["old_address": Ty::Page, "old_size": LEN, "new_size": LEN, "flags": ZERO, "new_address": ZERO])
-        .weight(3),
+    mem(
+        "mremap",
+        25,
+        args![
+            "old_address": Ty::Page, "old_size": LEN, "new_size": LEN, "flags": ZERO,
+            "new_address": ZERO,
+        ],
+    )
+    .weight(3),
     // MREMAP_MAYMOVE | MREMAP_FIXED
-    mem("mremap$fixed", 25, args!["old_address": Ty::Page, "old_size": LEN, "new_size": LEN, "flags": Ty::Const(3),
-        "new_address": Ty::Page])
+    mem(
+        "mremap$fixed",
+        25,
+        args![
+            "old_address": Ty::Page, "old_size": LEN, "new_size": LEN, "flags": Ty::Const(3),
+            "new_address": Ty::Page,
+        ],
+    )
     .makes(makes![made_ret(Kind::Page)])
     .weight(4),
     mem("mlock", 149, args!["addr": Ty::Page, "len": LEN]).weight(1),
     mem("mlock2", 325, args!["addr": Ty::Page, "len": LEN, "flags": Ty::Flags(&MLOCK)]).weight(1),
     mem("munlock", 150, args!["addr": Ty::Page, "len": LEN]).weight(1),
     // Both may end in SIGSEGV or SIGBUS, which is an outcome like any other.
-    Desc::with("poke", Op::Agent(wire::OP_POKE), Area::Memory,
-        args!["addr": Ty::Page, "byte": Ty::Int(&[0x41, 0, 0xff]), "count": Ty::Int(&[1, 16, 4096, 8192])], Exact)
+    Desc::with(
+        "poke",
+        Op::Agent(wire::OP_POKE),
+        Area::Memory,
+        args![
+            "addr": Ty::Page, "byte": Ty::Int(&[0x41, 0, 0xff]), "count": Ty::Int(&[1, 16, 4096, 8192]),
+        ],
+        Exact,
+    )
     .needs(NEED_MEM)
     .weight(10),
     Desc::with("load", Op::Agent(wire::OP_LOAD), Area::Memory, args!["addr": Ty::Page], Exact)

@@ -1,5 +1,5 @@
 //! Processes: who they are, their limits and attributes, children and their ends, and the machine they see.
-//! Sources: getpid(2), credentials(7), prctl(2), getrlimit(2), sched(7), wait(2), kill(2), uname(2), getrandom(2).
+//! Sources: getpid(2), credentials(7), prctl(2), getrlimit(2), sched(7), wait(2), kill(2), uname(2).
 //! Nothing here executes, clones or changes identities; `spawn` is the only way to a child.
 
 use super::shapes::*;
@@ -49,13 +49,17 @@ pub const CALLS: &[Desc] = &[
     process(
         "getresuid",
         118,
-        args!["ruid": out(RUID_OUT, 4), "euid": out(EUID_OUT, 4), "suid": out(SUID_OUT, 4)],
+        args![
+            "ruid": out(RUID_OUT, 4), "euid": out(EUID_OUT, 4), "suid": out(SUID_OUT, 4),
+        ],
     )
     .weight(1),
     process(
         "getresgid",
         120,
-        args!["rgid": out(RUID_OUT, 4), "egid": out(EUID_OUT, 4), "sgid": out(SUID_OUT, 4)],
+        args![
+            "rgid": out(RUID_OUT, 4), "egid": out(EUID_OUT, 4), "sgid": out(SUID_OUT, 4),
+        ],
     )
     .weight(1),
     // How many groups there are is who started it.
@@ -72,7 +76,9 @@ pub const CALLS: &[Desc] = &[
     process(
         "prctl$get_no_new_privs",
         157,
-        args!["option": Ty::Const(39), "arg2": ZERO, "arg3": ZERO, "arg4": ZERO, "arg5": ZERO],
+        args![
+            "option": Ty::Const(39), "arg2": ZERO, "arg3": ZERO, "arg4": ZERO, "arg5": ZERO,
+        ],
     )
     .ret(SizeHint)
     .weight(1)
@@ -82,7 +88,9 @@ pub const CALLS: &[Desc] = &[
     process(
         "prctl$set_timerslack",
         157,
-        args!["option": Ty::Const(29), "ns": Ty::Int(&[1, 0, 50_000, 1_000_000])],
+        args![
+            "option": Ty::Const(29), "ns": Ty::Int(&[1, 0, 50_000, 1_000_000]),
+        ],
     )
     .since("2.6.28"),
     process("prctl$get_timerslack", 157, args!["option": Ty::Const(30)]).since("2.6.28"),
@@ -96,7 +104,9 @@ pub const CALLS: &[Desc] = &[
     process(
         "getrlimit$kernel",
         97,
-        args!["resource": Ty::Enum(&RLIMIT_KERNEL), "rlim": out(RLIMIT_ANY_OUT, 16)],
+        args![
+            "resource": Ty::Enum(&RLIMIT_KERNEL), "rlim": out(RLIMIT_ANY_OUT, 16),
+        ],
     )
     .weight(1),
     process("setrlimit$nofile", 160, args!["resource": Ty::Const(7), "rlim": in_struct(NOFILE_IN, 16)]),
@@ -104,15 +114,19 @@ pub const CALLS: &[Desc] = &[
     process(
         "prlimit64$nofile",
         302,
-        args!["pid": ZERO, "resource": Ty::Const(7), "new_limit": in_struct(NOFILE_IN, 16),
-        "old_limit": out(RLIMIT_OUT, 16)],
+        args![
+            "pid": ZERO, "resource": Ty::Const(7), "new_limit": in_struct(NOFILE_IN, 16),
+            "old_limit": out(RLIMIT_OUT, 16),
+        ],
     )
     .since("2.6.36"),
     process(
         "prlimit64$get",
         302,
-        args!["pid": ZERO, "resource": Ty::Enum(&RLIMIT_SET), "new_limit": ZERO,
-        "old_limit": out(RLIMIT_OUT, 16)],
+        args![
+            "pid": ZERO, "resource": Ty::Enum(&RLIMIT_SET), "new_limit": ZERO,
+            "old_limit": out(RLIMIT_OUT, 16),
+        ],
     )
     .since("2.6.36"),
     // The raw call returns 20 minus the nice value.
@@ -122,7 +136,9 @@ pub const CALLS: &[Desc] = &[
     process(
         "sched_getaffinity",
         204,
-        args!["pid": ZERO, "cpusetsize": Ty::Const(128), "mask": out(OPAQUE_OUT, 128)],
+        args![
+            "pid": ZERO, "cpusetsize": Ty::Const(128), "mask": out(OPAQUE_OUT, 128),
+        ],
     )
     .ret(SizeHint)
     .weight(1),
@@ -137,8 +153,10 @@ pub const CALLS: &[Desc] = &[
     process(
         "getrandom",
         318,
-        args!["buf": Ty::Ptr(In::Nothing, Out::Opaque(256)), "buflen": Ty::Len(0),
-        "flags": Ty::Flags(&GRND)],
+        args![
+            "buf": Ty::Ptr(In::Nothing, Out::Opaque(256)), "buflen": Ty::Len(0),
+            "flags": Ty::Flags(&GRND),
+        ],
     )
     .since("3.17"),
     Desc::with(
@@ -150,12 +168,15 @@ pub const CALLS: &[Desc] = &[
     )
     .makes(makes![made_ret(Kind::Pid)])
     .weight(10),
-    // With two children the order of their ends is theirs, and WNOHANG races with them: confirmation sorts that out.
+    // With two children the order of their ends is theirs, and WNOHANG races with them: confirmation sorts
+    // that out.
     process(
         "wait4$any",
         61,
-        args!["pid": Ty::Const(u64::MAX), "wstatus": out(STATUS_OUT, 4),
-        "options": Ty::Flags(&WAIT), "rusage": ZERO],
+        args![
+            "pid": Ty::Const(u64::MAX), "wstatus": out(STATUS_OUT, 4), "options": Ty::Flags(&WAIT),
+            "rusage": ZERO,
+        ],
     )
     .ret(Pid)
     .blocks()
@@ -163,8 +184,10 @@ pub const CALLS: &[Desc] = &[
     process(
         "wait4$rusage",
         61,
-        args!["pid": Ty::Const(u64::MAX), "wstatus": out(STATUS_OUT, 4), "options": ZERO,
-        "rusage": out(RUSAGE_CHILDREN, RUSAGE_SIZE)],
+        args![
+            "pid": Ty::Const(u64::MAX), "wstatus": out(STATUS_OUT, 4), "options": ZERO,
+            "rusage": out(RUSAGE_CHILDREN, RUSAGE_SIZE),
+        ],
     )
     .ret(Pid)
     .blocks()
@@ -172,7 +195,9 @@ pub const CALLS: &[Desc] = &[
     process(
         "wait4$pid",
         61,
-        args!["pid": Ty::Pid, "wstatus": out(STATUS_OUT, 4), "options": ZERO, "rusage": ZERO],
+        args![
+            "pid": Ty::Pid, "wstatus": out(STATUS_OUT, 4), "options": ZERO, "rusage": ZERO,
+        ],
     )
     .ret(Pid)
     .blocks()
@@ -180,16 +205,20 @@ pub const CALLS: &[Desc] = &[
     process(
         "waitid",
         247,
-        args!["idtype": Ty::Enum(&P_ID), "id": Ty::Pid, "infop": out(SIGINFO_OUT, 128),
-        "options": Ty::Flags(&WAITID), "rusage": ZERO],
+        args![
+            "idtype": Ty::Enum(&P_ID), "id": Ty::Pid, "infop": out(SIGINFO_OUT, 128),
+            "options": Ty::Flags(&WAITID), "rusage": ZERO,
+        ],
     )
     .blocks()
     .weight(4),
     process(
         "waitid$pidfd",
         247,
-        args!["idtype": Ty::Const(3), "id": Ty::Fd(FD_PID), "infop": out(SIGINFO_OUT, 128),
-        "options": Ty::Flags(&WAITID), "rusage": ZERO],
+        args![
+            "idtype": Ty::Const(3), "id": Ty::Fd(FD_PID), "infop": out(SIGINFO_OUT, 128),
+            "options": Ty::Flags(&WAITID), "rusage": ZERO,
+        ],
     )
     .blocks()
     .weight(1)

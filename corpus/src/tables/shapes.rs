@@ -1,4 +1,4 @@
-//! Shapes that several tables share: struct layouts of x86-64 (include/uapi/asm-generic/*.h) and usual arguments.
+//! Shapes that several tables share: struct layouts of x86-64 (include/uapi/) and usual arguments.
 
 use crate::consts::{POLL, SIGEV};
 use crate::desc::*;
@@ -22,8 +22,8 @@ pub const INT_OUT: &[OField] = &[of("value", 0, 4, Exact)];
 /// A time of less than a second: seconds are left zero, so that no program sleeps long.
 pub const SHORT_IN: &[SField] = &[sf("tv_nsec", 8, 8, Ty::Int(&[0, 1, 1000, 100_000, 2_000_000]))];
 
-/// `struct itimerspec` with long times only. Nanoseconds stay zero or wrong: a timer must never run out, since
-/// when it does is up to the machine.
+/// `struct itimerspec` with long times only. Nanoseconds of the value stay zero or wrong: a timer must never
+/// run out, since when it does is up to the machine.
 pub const ITIMERSPEC_IN: &[SField] = &[
     sf("it_interval.tv_sec", 0, 8, Ty::Int(&[0, 1000, 100_000])),
     sf("it_interval.tv_nsec", 8, 8, Ty::Int(&[0, 999_999_999, 1_000_000_000])),

@@ -5,6 +5,7 @@ use super::shapes::*;
 use crate::args;
 use crate::consts::*;
 use crate::desc::*;
+use crate::wire;
 use Meaning::{Address, Exact, Flags, Opaque};
 
 /// The kernel's own `struct sigaction` (arch/x86/include/uapi/asm/signal.h), not libc's. Its restorer is the
@@ -30,65 +31,81 @@ const fn signal(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
     Desc::sys(name, nr, Area::Signals, args, Exact)
 }
 
+/// The agent's signal log (`wire::SIGNAL_LOG`).
+const LOG_OUT: &[OField] =
+    &[of("counts", 0, 256, Exact), of("deliveries", 256, 4, Exact), of("order", 260, 60, Exact)];
+const LOG_SIZE: u16 = wire::SIGNAL_LOG as u16;
+
 /// The table.
 pub const CALLS: &[Desc] = &[
     signal(
         "rt_sigaction$set",
         13,
-        args!["signum": Ty::Signal, "act": in_struct(SIGACTION_IN, 32), "oldact": ZERO,
-        "sigsetsize": SIZE],
+        args![
+            "signum": Ty::Signal, "act": in_struct(SIGACTION_IN, 32), "oldact": ZERO, "sigsetsize": SIZE,
+        ],
     )
     .needs(NEED_SIG)
     .weight(10),
     signal(
         "rt_sigaction$swap",
         13,
-        args!["signum": Ty::Signal, "act": in_struct(SIGACTION_IN, 32),
-        "oldact": out(SIGACTION_OUT, 32), "sigsetsize": SIZE],
+        args![
+            "signum": Ty::Signal, "act": in_struct(SIGACTION_IN, 32), "oldact": out(SIGACTION_OUT, 32),
+            "sigsetsize": SIZE,
+        ],
     )
     .needs(NEED_SIG),
     signal(
         "rt_sigaction$get",
         13,
-        args!["signum": Ty::Signal, "act": ZERO, "oldact": out(SIGACTION_OUT, 32),
-        "sigsetsize": SIZE],
+        args![
+            "signum": Ty::Signal, "act": ZERO, "oldact": out(SIGACTION_OUT, 32), "sigsetsize": SIZE,
+        ],
     )
     .weight(6),
     // The size of a signal set must be the kernel's.
     signal(
         "rt_sigaction$size",
         13,
-        args!["signum": Ty::Signal, "act": ZERO, "oldact": ZERO,
-        "sigsetsize": Ty::Int(&[0, 4, 16, 128])],
+        args![
+            "signum": Ty::Signal, "act": ZERO, "oldact": ZERO, "sigsetsize": Ty::Int(&[0, 4, 16, 128]),
+        ],
     )
     .weight(1),
     signal(
         "rt_sigprocmask",
         14,
-        args!["how": Ty::Enum(&SIG_HOW), "set": in_struct(SIGSET_IN, 8),
-        "oldset": out(SIGSET_OUT, 8), "sigsetsize": SIZE],
+        args![
+            "how": Ty::Enum(&SIG_HOW), "set": in_struct(SIGSET_IN, 8), "oldset": out(SIGSET_OUT, 8),
+            "sigsetsize": SIZE,
+        ],
     )
     .needs(NEED_SIG)
     .weight(6),
     signal(
         "rt_sigprocmask$block",
         14,
-        args!["how": ZERO, "set": in_struct(SIGSET_IN, 8), "oldset": ZERO,
-        "sigsetsize": SIZE],
+        args![
+            "how": ZERO, "set": in_struct(SIGSET_IN, 8), "oldset": ZERO, "sigsetsize": SIZE,
+        ],
     )
     .needs(NEED_SIG)
     .weight(8),
     signal(
         "rt_sigprocmask$unblock",
         14,
-        args!["how": Ty::Const(1), "set": in_struct(SIGSET_IN, 8), "oldset": ZERO,
-        "sigsetsize": SIZE],
+        args![
+            "how": Ty::Const(1), "set": in_struct(SIGSET_IN, 8), "oldset": ZERO, "sigsetsize": SIZE,
+        ],
     )
     .needs(NEED_SIG),
     signal(
         "rt_sigprocmask$get",
         14,
-        args!["how": ZERO, "set": ZERO, "oldset": out(SIGSET_OUT, 8), "sigsetsize": SIZE],
+        args![
+            "how": ZERO, "set": ZERO, "oldset": out(SIGSET_OUT, 8), "sigsetsize": SIZE,
+        ],
     ),
     signal("rt_sigpending", 127, args!["set": out(SIGSET_OUT, 8), "sigsetsize": SIZE]).weight(6),
     signal("rt_sigsuspend", 130, args!["mask": in_struct(SIGSET_IN, 8), "sigsetsize": SIZE])
@@ -98,12 +115,23 @@ pub const CALLS: &[Desc] = &[
     signal(
         "rt_sigtimedwait",
         128,
-        args!["set": in_struct(SIGSET_IN, 8), "info": out(SIGINFO_OUT, 128),
-        "timeout": in_struct(SHORT_IN, 16), "sigsetsize": SIZE],
+        args![
+            "set": in_struct(SIGSET_IN, 8), "info": out(SIGINFO_OUT, 128),
+            "timeout": in_struct(SHORT_IN, 16), "sigsetsize": SIZE,
+        ],
     )
     .blocks()
     .weight(6),
     signal("sigaltstack$get", 131, args!["ss": ZERO, "old_ss": out(STACK_OUT, 24)]).weight(1),
+    // What the agent's counting handler saw: how often each signal came, how many in all, and in which order.
+    Desc::with(
+        "signal_log",
+        Op::Agent(wire::OP_PEEK),
+        Area::Signals,
+        args!["log": out(LOG_OUT, LOG_SIZE)],
+        Exact,
+    )
+    .weight(6),
     signal("pause", 34, &[]).blocks().weight(1),
     // To a thread, so that neither 0 nor -1 can mean a group or everybody.
     signal("tkill", 200, args!["tid": Ty::Pid, "sig": Ty::Signal]).needs(NEED_SIG).weight(12),
@@ -111,7 +139,9 @@ pub const CALLS: &[Desc] = &[
     signal(
         "pidfd_send_signal",
         424,
-        args!["pidfd": Ty::Fd(FD_PID), "sig": Ty::Signal, "info": ZERO, "flags": ZERO],
+        args![
+            "pidfd": Ty::Fd(FD_PID), "sig": Ty::Signal, "info": ZERO, "flags": ZERO,
+        ],
     )
     .needs(NEED_SIG)
     .weight(2)

@@ -37,6 +37,10 @@ const ITIMERVAL_OUT: &[OField] =
 /// The timer's id is the kernel's choice.
 const TIMERID_OUT: &[OField] = &[of("timerid", 0, 4, Opaque)];
 
+/// Iterations; the large ones, long enough for clocks of 10 ms ticks, are rarer.
+const SPINS: Ty =
+    Ty::Int(&[1000, 1000, 1000, 1000, 100_000, 100_000, 100_000, 3_000_000, 3_000_000, 20_000_000]);
+
 /// A call of this area.
 const fn time(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
     Desc::sys(name, nr, Area::Time, args, Exact)
@@ -49,13 +53,19 @@ const fn vdso(name: &'static str, function: u32, args: &'static [ArgDesc]) -> De
 /// The table.
 pub const CALLS: &[Desc] = &[
     time("clock_gettime", 228, args!["clockid": Ty::Enum(&CLOCK), "tp": out(CLOCK_OUT, 16)]).weight(8),
-    vdso("vdso_clock_gettime", wire::VDSO_CLOCK_GETTIME, args!["clockid": Ty::Enum(&CLOCK), "tp": out(CLOCK_OUT, 16)])
-        .weight(8),
+    vdso(
+        "vdso_clock_gettime",
+        wire::VDSO_CLOCK_GETTIME,
+        args!["clockid": Ty::Enum(&CLOCK), "tp": out(CLOCK_OUT, 16)],
+    )
+    .weight(8),
     // Numbers no clock has had in any kernel.
-    time("clock_gettime$bad", 228, args!["clockid": Ty::Int(&[10, 12, 15, 16]), "tp": out(RES_OUT, 16)]).weight(1),
+    time("clock_gettime$bad", 228, args!["clockid": Ty::Int(&[10, 12, 15, 16]), "tp": out(RES_OUT, 16)])
+        .weight(1),
     time("gettimeofday", 96, args!["tv": out(TIMEVAL_OUT, 16), "tz": ZERO]).weight(5),
     time("gettimeofday$tz", 96, args!["tv": out(TIMEVAL_OUT, 16), "tz": out(ZONE_OUT, 8)]).weight(1),
-    vdso("vdso_gettimeofday", wire::VDSO_GETTIMEOFDAY, args!["tv": out(TIMEVAL_OUT, 16), "tz": ZERO]).weight(5),
+    vdso("vdso_gettimeofday", wire::VDSO_GETTIMEOFDAY, args!["tv": out(TIMEVAL_OUT, 16), "tz": ZERO])
+        .weight(5),
     time("time", 201, args!["tloc": ZERO]).ret(Clock(Clk::Realtime, Unit::Secs)).weight(5),
     time("time$tloc", 201, args!["tloc": out(TIME_OUT, 8)]).ret(Clock(Clk::Realtime, Unit::Secs)).weight(2),
     vdso("vdso_time", wire::VDSO_TIME, args!["tloc": ZERO]).ret(Clock(Clk::Realtime, Unit::Secs)).weight(5),
@@ -63,40 +73,82 @@ pub const CALLS: &[Desc] = &[
         .ret(Clock(Clk::Realtime, Unit::Secs))
         .weight(2),
     time("clock_getres", 229, args!["clockid": Ty::Enum(&CLOCK), "res": out(RES_OUT, 16)]).weight(2),
-    vdso("vdso_clock_getres", wire::VDSO_CLOCK_GETRES, args!["clockid": Ty::Enum(&CLOCK), "res": out(RES_OUT, 16)])
-        .weight(2),
+    vdso(
+        "vdso_clock_getres",
+        wire::VDSO_CLOCK_GETRES,
+        args!["clockid": Ty::Enum(&CLOCK), "res": out(RES_OUT, 16)],
+    )
+    .weight(2),
     time("getcpu", 309, args!["cpu": out(CPU_OUT, 4), "node": out(NODE_OUT, 4), "tcache": ZERO]).weight(1),
-    vdso("vdso_getcpu", wire::VDSO_GETCPU, args!["cpu": out(CPU_OUT, 4), "node": out(NODE_OUT, 4), "tcache": ZERO])
-        .weight(1),
+    vdso(
+        "vdso_getcpu",
+        wire::VDSO_GETCPU,
+        args!["cpu": out(CPU_OUT, 4), "node": out(NODE_OUT, 4), "tcache": ZERO],
+    )
+    .weight(1),
     time("getrusage$self", 98, args!["who": ZERO, "usage": out(RUSAGE_SELF, RUSAGE_SIZE)]).weight(8),
-    time("getrusage$children", 98, args!["who": Ty::Const(u64::MAX), "usage": out(RUSAGE_CHILDREN, RUSAGE_SIZE)]).weight(8),
-    time("getrusage$thread", 98, args!["who": Ty::Const(1), "usage": out(RUSAGE_SELF, RUSAGE_SIZE)]).since("2.6.26"),
+    time(
+        "getrusage$children",
+        98,
+        args![
+            "who": Ty::Const(u64::MAX), "usage": out(RUSAGE_CHILDREN, RUSAGE_SIZE),
+        ],
+    )
+    .weight(8),
+    time("getrusage$thread", 98, args!["who": Ty::Const(1), "usage": out(RUSAGE_SELF, RUSAGE_SIZE)])
+        .since("2.6.26"),
     // Ticks since some moment in the past (times(2)).
     time("times", 100, args!["buf": out(TMS_OUT, 32)]).ret(Opaque).weight(5),
     // These wait: a changed number may name most of a second.
     time("nanosleep", 35, args!["req": in_struct(SLEEP_IN, 16), "rem": out(REM_OUT, 16)]).blocks(),
-    time("clock_nanosleep", 230, args!["clockid": Ty::Enum(&CLOCK_SLEEP), "flags": ZERO, "req": in_struct(SLEEP_IN, 16),
-        "rem": out(REM_OUT, 16)])
+    time(
+        "clock_nanosleep",
+        230,
+        args![
+            "clockid": Ty::Enum(&CLOCK_SLEEP), "flags": ZERO, "req": in_struct(SLEEP_IN, 16),
+            "rem": out(REM_OUT, 16),
+        ],
+    )
     .blocks(),
     // TIMER_ABSTIME with a moment long past.
-    time("clock_nanosleep$past", 230, args!["clockid": Ty::Enum(&CLOCK_SLEEP), "flags": Ty::Const(1),
-        "req": in_struct(SLEEP_IN, 16), "rem": ZERO])
+    time(
+        "clock_nanosleep$past",
+        230,
+        args![
+            "clockid": Ty::Enum(&CLOCK_SLEEP), "flags": Ty::Const(1), "req": in_struct(SLEEP_IN, 16),
+            "rem": ZERO,
+        ],
+    )
     .blocks()
     .weight(1),
-    time("timer_create", 222, args!["clockid": Ty::Enum(&CLOCK_TIMER), "sevp": in_struct(SIGEVENT_IN, 64),
-        "timerid": out(TIMERID_OUT, 4)])
+    time(
+        "timer_create",
+        222,
+        args![
+            "clockid": Ty::Enum(&CLOCK_TIMER), "sevp": in_struct(SIGEVENT_IN, 64),
+            "timerid": out(TIMERID_OUT, 4),
+        ],
+    )
     .makes(makes![Made { kind: Kind::Timer, from: From::Out(2, 0) }]),
-    time("timer_settime", 223, args!["timerid": Ty::Timer, "flags": ZERO, "new_value": in_struct(ITIMERSPEC_IN, 32),
-        "old_value": out(ITIMERSPEC_OUT, 32)]),
+    time(
+        "timer_settime",
+        223,
+        args![
+            "timerid": Ty::Timer, "flags": ZERO, "new_value": in_struct(ITIMERSPEC_IN, 32),
+            "old_value": out(ITIMERSPEC_OUT, 32),
+        ],
+    ),
     time("timer_gettime", 224, args!["timerid": Ty::Timer, "curr_value": out(ITIMERSPEC_OUT, 32)]),
     time("timer_getoverrun", 225, args!["timerid": Ty::Timer]).weight(2),
     time("timer_delete", 226, args!["timerid": Ty::Timer]).weight(2),
-    time("setitimer", 38, args!["which": Ty::Enum(&ITIMER), "new_value": in_struct(ITIMERVAL_IN, 32),
-        "old_value": out(ITIMERVAL_OUT, 32)]),
+    time(
+        "setitimer",
+        38,
+        args![
+            "which": Ty::Enum(&ITIMER), "new_value": in_struct(ITIMERVAL_IN, 32),
+            "old_value": out(ITIMERVAL_OUT, 32),
+        ],
+    ),
     time("getitimer", 36, args!["which": Ty::Enum(&ITIMER), "curr_value": out(ITIMERVAL_OUT, 32)]),
-    // Long enough to be seen by a clock of 10 ms ticks, now and then.
-    Desc::with("spin", Op::Agent(wire::OP_SPIN), Area::Time,
-        args!["iterations": Ty::Int(&[1000, 1000, 1000, 1000, 100_000, 100_000, 100_000, 3_000_000, 3_000_000, 20_000_000])],
-        Exact)
-    .weight(6),
+    Desc::with("spin", Op::Agent(wire::OP_SPIN), Area::Time, args!["iterations": SPINS], Exact).weight(6),
 ];

@@ -35,18 +35,21 @@ pub fn parse(text: &str) -> Result<Program, TextError> {
 /// More labels than any call makes things.
 const MAX_LABELS: usize = u8::MAX as usize;
 
+/// A line and a column.
+type Spot = (usize, usize);
+
 /// Where a call stands in the text.
 struct Place {
     /// Its name.
-    call: TextError,
+    call: Spot,
     /// Its arguments.
-    args: Vec<TextError>,
+    args: Vec<Spot>,
 }
 
 #[derive(Default)]
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     program: Program,
-    labels: HashMap<&'a str, ResRef>,
+    pub(super) labels: HashMap<&'a str, ResRef>,
     places: Vec<Place>,
 }
 
@@ -89,7 +92,7 @@ impl<'a> Parser<'a> {
         if index == MAX_CALLS {
             return Err(s.error_at(at, ProgramError::TooManyCalls(MAX_CALLS + 1).to_string()));
         }
-        let mut place = Place { call: s.error_at(at, ""), args: Vec::new() };
+        let mut place = Place { call: s.spot(at), args: Vec::new() };
         let args = self.args(s, id.desc(), &mut place)?;
         if !s.is_done() {
             return Err(s.expected("the end of the line"));
@@ -109,8 +112,11 @@ impl<'a> Parser<'a> {
     ) -> Parsed<()> {
         for (slot, &(at, label)) in labels.iter().enumerate() {
             if slot >= desc.makes.len() {
-                let what =
-                    format!("`{}` makes {}, so there is none for this label", desc.name, desc.makes.len());
+                let made = match desc.makes.len() {
+                    0 => "nothing".to_owned(),
+                    n => format!("{n}"),
+                };
+                let what = format!("`{}` makes {made}, so there is none for this label", desc.name);
                 return Err(s.error_at(at, what));
             }
             let r = ResRef { call: call as u16, slot: slot as u8 };
@@ -141,7 +147,7 @@ impl<'a> Parser<'a> {
                 });
             }
             let at = s.place();
-            place.args.push(s.error_at(at, ""));
+            place.args.push(s.spot(at));
             args.push(self.arg(s, &described.ty)?);
         }
         if s.peek() == Some(b',') {
@@ -152,7 +158,7 @@ impl<'a> Parser<'a> {
         Ok(args)
     }
 
-    fn arg(&mut self, s: &mut Scanner<'a>, ty: &Ty) -> Parsed<Arg> {
+    pub(super) fn arg(&mut self, s: &mut Scanner<'a>, ty: &Ty) -> Parsed<Arg> {
         match (s.peek(), ty) {
             (Some(b'"'), _) => s.string().map(Arg::Bytes),
             (Some(b'{'), Ty::Ptr(In::Struct(fields, _), _)) => self.fields(s, fields),
@@ -248,15 +254,19 @@ impl<'a> Parser<'a> {
 
     /// Gives an error of the whole program its place in the text.
     fn locate(&self, error: ProgramError) -> TextError {
-        let ProgramError::Arg { call, name, ref arg, ref what } = error else {
-            return TextError { line: 1, column: 1, what: error.to_string() };
+        let (spot, what) = match &error {
+            ProgramError::Arg { call, name, arg, what } => {
+                let spot = self.places.get(*call).map(|place| {
+                    let described = self.program.calls[*call].id.desc().written();
+                    let n = described.map(|(_, a)| a.name).position(|name| name == arg);
+                    n.and_then(|n| place.args.get(n)).copied().unwrap_or(place.call)
+                });
+                (spot, format!("argument {arg} of {name}: {what}"))
+            }
+            _ => (None, error.to_string()),
         };
-        let Some(place) = self.places.get(call) else {
-            return TextError { line: 1, column: 1, what: error.to_string() };
-        };
-        let written = CallId::named(name).and_then(|id| id.desc().written().position(|(_, a)| a.name == arg));
-        let at = written.and_then(|n| place.args.get(n)).unwrap_or(&place.call);
-        TextError { what: format!("argument {arg} of {name}: {what}"), ..at.clone() }
+        let (line, column) = spot.unwrap_or((1, 1));
+        TextError { line, column, what }
     }
 }
 
@@ -282,7 +292,7 @@ fn name_or_number(s: &mut Scanner<'_>, ty: &Ty, set: &FlagSet) -> Parsed<u64> {
         Some(name) => format!("did you mean `{name}`?"),
         None => {
             let more = if set.names.len() > 8 { ", ..." } else { "" };
-            format!("{}{more} or a number may stand here", names().take(8).collect::<Vec<_>>().join(", "))
+            format!("{}{more} may stand here", names().take(8).collect::<Vec<_>>().join(", "))
         }
     };
     let at = s.place();

@@ -27,7 +27,8 @@ impl<'a> Scanner<'a> {
 
     /// An error at byte `at` of the line.
     pub(super) fn error_at(&self, at: usize, what: impl Into<String>) -> TextError {
-        TextError { line: self.number, column: self.column_of(at), what: what.into() }
+        let (line, column) = self.spot(at);
+        TextError { line, column, what: what.into() }
     }
     /// An error at the next thing of the line, which it names.
     pub(super) fn expected(&mut self, what: &str) -> TextError {
@@ -41,8 +42,9 @@ impl<'a> Scanner<'a> {
         };
         self.error_at(at, format!("{what} is needed here, not {found}"))
     }
-    fn column_of(&self, at: usize) -> usize {
-        self.line[..at].chars().count() + 1
+    /// The line and column of byte `at`.
+    pub(super) fn spot(&self, at: usize) -> (usize, usize) {
+        (self.number, self.line[..at].chars().count() + 1)
     }
 
     /// Where the next thing of the line begins: always between characters.

@@ -40,12 +40,10 @@ pub fn show_meaning(meaning: Meaning, value: u64, size: u16) -> String {
         Meaning::Address => format!("{unsigned:#x}"),
         Meaning::Inode | Meaning::SizeHint => unsigned.to_string(),
         Meaning::Fd | Meaning::Pid | Meaning::Clock(..) | Meaning::Duration(..) => signed.to_string(),
-        // Bytes and shorts of the kernel's structs are unsigned nearly everywhere (c_cc, ws_row, st_mode).
-        Meaning::Exact | Meaning::ByType(..) | Meaning::Opaque if size >= 4 && is_small_negative(signed as u64) => {
-            signed.to_string()
-        }
-        Meaning::Exact | Meaning::ByType(..) | Meaning::Opaque if unsigned < 1 << 20 => unsigned.to_string(),
-        Meaning::Exact | Meaning::ByType(..) | Meaning::Opaque => format!("{unsigned:#x}"),
+        // Plain numbers. Bytes and shorts of the kernel's structs are unsigned nearly everywhere (c_cc, st_mode).
+        _ if size >= 4 && is_small_negative(signed as u64) => signed.to_string(),
+        _ if unsigned < 1 << 20 => unsigned.to_string(),
+        _ => format!("{unsigned:#x}"),
     }
 }
 

@@ -30,10 +30,10 @@ pub fn write_call(program: &Program, index: usize) -> String {
 }
 
 /// The numbers of all things that are used later.
-struct Labels(HashMap<ResRef, usize>);
+pub(super) struct Labels(HashMap<ResRef, usize>);
 
 impl Labels {
-    fn of(program: &Program) -> Labels {
+    pub(super) fn of(program: &Program) -> Labels {
         let mut used = BTreeSet::new();
         for index in 0..program.calls.len() {
             program.each_ref(index, |r| {
@@ -81,7 +81,7 @@ impl Labels {
         text.push(close);
     }
 
-    fn arg(&self, text: &mut String, ty: &Ty, arg: &Arg) {
+    pub(super) fn arg(&self, text: &mut String, ty: &Ty, arg: &Arg) {
         match (arg, ty) {
             (Arg::Int(n), _) => text.push_str(&value(ty, *n)),
             (Arg::Res(r), _) => match self.0.get(r) {

@@ -57,11 +57,8 @@ impl Builder {
         let id = CallId::from_index(index).expect("an index of the table");
         let paged = id.desc().written().any(|(_, a)| a.ty == Ty::Page);
         let args = id.desc().written().map(|(_, a)| match a.ty {
-            // Small enough for any page but the last; numbers next to pages may be lengths.
+            // Any length in the lower half of the window: no table has longer ones.
             Ty::Int(_) if paged => Arg::Int(self.any() % (wire::WINDOW_SIZE / 2 + 1)),
-            Ty::Page if paged && self.resource(Kind::Page).is_none() => {
-                Arg::Int(wire::WINDOW + self.any() % (wire::WINDOW_SIZE / 2))
-            }
             ty => self.arg(&ty),
         });
         let args = args.collect();
@@ -140,15 +137,14 @@ impl Builder {
                 let extra = [0, 0, 0, self.any() >> (any % 64), u64::MAX];
                 Arg::Int(names | self.pick(&extra))
             }
-            Ty::Enum(set) if any % 4 != 0 => Arg::Int(self.pick(set.names).1),
-            Ty::Enum(_) => Arg::Int(self.any()),
+            Ty::Enum(set) => Arg::Int(self.pick(set.names).1),
             Ty::Fd(kinds) => {
                 self.resource_or(Kind::Fd(*kinds), &[0, 3, 63, NO_FD, u64::MAX, -100i64 as u64, 0xffff_ff9c])
             }
             Ty::Pid => self.resource_or(Kind::Pid, &[0, NO_PID]),
             Ty::Timer => self.resource_or(Kind::Timer, &[0, 7, u64::MAX]),
             Ty::Page => {
-                let page = wire::WINDOW + any % wire::WINDOW_SIZE;
+                let page = wire::WINDOW + any % (wire::WINDOW_SIZE / 2 + 1);
                 self.resource_or(Kind::Page, &[wire::WINDOW, page & !4095, page])
             }
             Ty::Signal => Arg::Int(if any % 80 == 14 { 0 } else { any % 80 }),

@@ -137,7 +137,7 @@ fn repro_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     for path in paths {
         if path.is_dir() {
             let mut inside: Vec<PathBuf> = std::fs::read_dir(path)
-                .map_err(|source| ReproError::Io { path: path.clone(), source })?
+                .map_err(|error| ReproError::Io { path: path.clone(), action: "list", error })?
                 .filter_map(|e| e.ok().map(|e| e.path()))
                 .filter(|p| p.extension().is_some_and(|e| e == "plx"))
                 .collect();

@@ -28,7 +28,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     for t in &targets {
         let mark = if t.active { "active  " } else { "inactive" };
         writeln!(out, "{:<18} {mark}  {}", t.name, t.version.as_deref().unwrap_or("-"))?;
-        writeln!(out, "{:<18}           {}", "", t.detail)?;
+        writeln!(out, "{:<18}           {}", "", t.reason)?;
     }
     Ok(code::OK)
 }

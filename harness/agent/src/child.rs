@@ -369,7 +369,13 @@ fn spawn(iterations: u64, code: u64) -> i64 {
     unsafe { (*shared()).spawned = 1 };
     let job = [iterations, code];
     // CLONE_VM | CLONE_VFORK | SIGCHLD
-    arch::clone_call(0x100 | 0x4000 | 17, SPAWN_STACK_TOP, spawned_main, job.as_ptr() as u64)
+    let pid = arch::clone_call(0x100 | 0x4000 | 17, SPAWN_STACK_TOP, spawned_main, job.as_ptr() as u64);
+    if pid > 0 {
+        // vfork lets us go before the child can be waited for. Wait until it can be, without waiting for it:
+        // P_PID, WEXITED | WNOWAIT. A handler of SIGCHLD may interrupt us.
+        while syscall(nr::WAITID, [1, pid as u64, 0, 4 | 0x0100_0000, 0, 0]) == -4 {}
+    }
+    pid
 }
 extern "C" fn spawned_main(job: u64) -> ! {
     // SAFETY: the parent waits in vfork and keeps the words (or we have a copy).

@@ -34,6 +34,7 @@ pub mod nr {
     pub const STATFS: u64 = 137;
     pub const PRCTL: u64 = 157;
     pub const GETDENTS64: u64 = 217;
+    pub const WAITID: u64 = 247;
     pub const CLOCK_GETTIME: u64 = 228;
     pub const EXIT_GROUP: u64 = 231;
     pub const OPENAT: u64 = 257;

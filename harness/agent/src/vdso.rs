@@ -47,9 +47,11 @@ impl Vdso {
             let (mut strings, mut symbols, mut hash) = (0, 0, 0);
             let mut at = dynamic;
             while u64_at(at) != 0 {
-                // Some layers relocate these, some do not.
+                // Linux links its vdso at 0, gVisor at the top of memory. Should somebody have relocated the
+                // table already, its addresses lie in the image.
                 let value = u64_at(at + 8);
-                let address = if value < base { value.wrapping_add(bias) } else { value };
+                let there = value.wrapping_sub(base) < 1 << 20;
+                let address = if there { value } else { value.wrapping_add(bias) };
                 match u64_at(at) {
                     4 => hash = address,
                     5 => strings = address,

@@ -7,6 +7,7 @@ use crate::target::TargetError;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{sched_getaffinity, sched_setaffinity};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockType, recvmsg, send, socketpair,
 };
@@ -41,11 +42,26 @@ impl Ids {
 
     /// For root an unused one, so that the jail holds nothing of root's, is counted by RLIMIT_NPROC, and writes no
     /// file of root's; otherwise the parent's own.
-    pub(super) fn for_jail() -> Ids {
-        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-        match (unused(&read("/proc/self/uid_map")), unused(&read("/proc/self/gid_map"))) {
-            (Some(uid), Some(gid)) if nix::unistd::geteuid().is_root() => Ids { uid, gid, privileged: true },
-            _ => Ids::own(),
+    ///
+    /// # Errors
+    /// Root of a namespace in which there is no other id than the host's root.
+    pub(super) fn for_jail() -> Result<Ids, TargetError> {
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(Ids::own());
+        }
+        let read = |path| {
+            let hint = "Mount /proc";
+            std::fs::read_to_string(path).map_err(|e| refused(&format!("reading {path}"), e, hint))
+        };
+        let (uids, gids) = (read("/proc/self/uid_map")?, read("/proc/self/gid_map")?);
+        match (unused(&uids), unused(&gids)) {
+            (Some(uid), Some(gid)) => Ok(Ids { uid, gid, privileged: true }),
+            // An ordinary user who is root of a user namespace of his own.
+            _ if uids.split_whitespace().nth(1).is_some_and(|outer| outer != "0") => Ok(Ids::own()),
+            _ => {
+                let hint = "Give this user namespace more ids than root's, or run as an ordinary user";
+                Err(refused("choosing an unused id for the jail", Errno::EPERM.into(), hint))
+            }
         }
     }
 }
@@ -81,6 +97,10 @@ fn on_keeper<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> io:
             let (jobs, queue) = mpsc::channel::<Job>();
             std::thread::Builder::new().name("jail-keeper".into()).spawn(move || {
                 let _ = sys::mask_signals(u64::MAX);
+                // The process's cores, not those of the worker that happened to ask first.
+                let here = nix::unistd::Pid::from_raw(0);
+                let _ =
+                    sched_getaffinity(nix::unistd::getpid()).and_then(|all| sched_setaffinity(here, &all));
                 queue.into_iter().for_each(|job| job());
             })?;
             *keeper = Some(jobs);

@@ -18,6 +18,9 @@ const OWN: &[&str] = &["proc", "sys", "dev", "tmp", "run", "w", "agent"];
 /// Top-level entries without which no program of the host starts.
 const NEEDED: &[&str] = &["usr", "bin", "lib", "lib64", "etc"];
 
+/// Who unshares a user namespace without it can't map uid 0 into that (since Linux 5.12; user_namespaces(7)).
+const CAP_SETFCAP: u32 = 31;
+
 /// The limits of everything in a jail (getrlimit(2)), the same on all machines. Bytes, counts or seconds; each is
 /// lowered to the parent's hard limit where that is lower. Since Linux 5.14 NPROC counts within the jail's own user
 /// namespace; before, all jails of a user share it.
@@ -172,15 +175,17 @@ pub(super) fn jail(spec: &JailSpec, streams: Streams, privileged: bool) -> Resul
     if let Some(cpu) = spec.cpu {
         steps.add(format!("pinning to core {cpu}"), pin(cpu)?);
     }
-    steps.add("setting the limits", limits()?);
+    let limits = limits()?.into_iter().map(|(resource, value)| (resource, value, value));
+    steps.add("setting the limits", Op::Limits(limits.collect()));
     steps.add("fixing the addresses", Op::Personality(libc::ADDR_NO_RANDOMIZE));
-    steps.add("dropping all capabilities", Op::DropCapabilities);
+    let keep = if spec.root == Root::Nest { 1 << CAP_SETFCAP } else { 0 };
+    steps.add("dropping the capabilities", Op::DropCapabilities { keep });
     steps.add("refusing new privileges", Op::NoNewPrivileges);
     if spec.filter {
         steps.add("installing the deny list", Op::Filter(filter::deny_list()));
     }
     let mut env = vec!["PATH=/bin:/usr/bin", "TERM=xterm"];
-    if spec.root == Root::Host {
+    if spec.root != Root::Bare {
         env.extend(["HOME=/tmp", "TMPDIR=/tmp"]);
     }
     let env = env.into_iter().map(text).collect::<Result<_, _>>()?;
@@ -229,7 +234,7 @@ fn exec(
 
 /// Puts the new root together on the stage. Paths are relative to it.
 fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
-    let host = spec.root == Root::Host;
+    let host = spec.root != Root::Bare;
     // Layers keep files of their own in /tmp; the agent's programs need next to nothing.
     let size = if host { "mode=755,size=512m,nr_inodes=65536" } else { "mode=755,size=64m,nr_inodes=8192" };
     steps.mount("tmpfs", STAGE, libc::MS_NODEV, size)?;
@@ -355,11 +360,16 @@ fn pin(cpu: usize) -> Result<Op, TargetError> {
     Ok(Op::Pin(cores))
 }
 
-fn limits() -> Result<Op, TargetError> {
+/// The limits of everything in a jail: resource of getrlimit(2) and value, both soft and hard. In bytes, counts or
+/// seconds. For layers that keep limits of their own.
+///
+/// # Errors
+/// [`TargetError::Jail`] if this process's own limits cannot be read.
+pub fn limits() -> Result<Vec<(u32, u64)>, TargetError> {
     let lowered = LIMITS.into_iter().map(|(resource, want)| {
         let hard = sys::hard_limit(resource)
             .map_err(|e| refused("reading the limits", e.into(), "This should always work"))?;
-        Ok((resource, want.min(hard), want.min(hard)))
+        Ok((resource, want.min(hard)))
     });
-    Ok(Op::Limits(lowered.collect::<Result<_, TargetError>>()?))
+    lowered.collect()
 }

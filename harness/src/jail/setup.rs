@@ -101,7 +101,10 @@ pub(super) enum Op {
     Limits(Vec<(u32, u64, u64)>),
     Personality(i32),
     Pin([u64; 16]),
-    DropCapabilities,
+    /// All of them, but those of the mask.
+    DropCapabilities {
+        keep: u64,
+    },
     NoNewPrivileges,
     Filter(Vec<sock_filter>),
     /// Installs the notifying filter, if any, and runs the program.
@@ -215,7 +218,7 @@ fn take(op: &Op, report: RawFd, trees: &mut [RawFd; MAX_TREES]) -> Sys {
         }
         Op::Personality(persona) => sys::personality(*persona),
         Op::Pin(cores) => sys::pin(cores),
-        Op::DropCapabilities => drop_capabilities(),
+        Op::DropCapabilities { keep } => drop_capabilities(*keep),
         Op::NoNewPrivileges => sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop),
         Op::Filter(program) => sys::install_filter(program, 0).map(drop),
         Op::Exec { argv, env, notify } => {
@@ -240,18 +243,26 @@ fn keep(trees: &mut [RawFd; MAX_TREES], slot: usize, tree: RawFd) -> Sys {
 /// an exec as uid 0 gives nothing back.
 const SECUREBITS: usize = 0x3 | 0xc | 0xc0 | 0x20;
 
-fn drop_capabilities() -> Sys {
+fn drop_capabilities(keep: u64) -> Sys {
+    let kept = |capability: usize| keep >> capability & 1 != 0;
+    // What is kept goes through the exec as an ambient capability, and to be that it must be inheritable first.
+    sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as usize, 0)?;
+    if keep != 0 {
+        sys::set_inheritable(keep)?;
+        for capability in (0..64).filter(|&c| kept(c)) {
+            sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as usize, capability)?;
+        }
+    }
     sys::prctl(libc::PR_SET_SECUREBITS, SECUREBITS, 0)?;
     // CAP_LAST_CAP is not known here: the first number past it says EINVAL.
-    for capability in 0..64 {
+    for capability in (0..64).filter(|&c| !kept(c)) {
         match sys::prctl(libc::PR_CAPBSET_DROP, capability, 0) {
             Ok(_) => {}
             Err(Errno::EINVAL) if capability > 0 => break,
             Err(e) => return Err(e),
         }
     }
-    sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as usize, 0)?;
-    sys::drop_capability_sets()
+    sys::set_capabilities(keep)
 }
 
 /// The notifying filter for `numbers`, or none.

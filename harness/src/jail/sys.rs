@@ -223,19 +223,35 @@ pub(super) fn become_inner_root(drop_groups: bool) -> Sys {
     }
 }
 
-/// `prctl(2)` with numbers only.
+/// `prctl(2)`, for options that take numbers only.
 pub(super) fn prctl(option: i32, a: usize, b: usize) -> Sys<usize> {
-    debug_assert!(option != libc::PR_SET_MM, "takes pointers");
     // SAFETY: the options used here (see `setup`) take no pointers.
     unsafe { call(libc::SYS_prctl, [option as usize, a, b, 0, 0, 0]) }
 }
 
-/// `capset(2)`: none permitted, effective or inheritable.
-pub(super) fn drop_capability_sets() -> Sys {
-    // _LINUX_CAPABILITY_VERSION_3 and this process; then two times effective, permitted, inheritable.
-    let header = [0x2008_0522u32, 0];
-    let none = [0u32; 6];
-    let args = [header.as_ptr() as usize, none.as_ptr() as usize, 0, 0, 0, 0];
+/// `_LINUX_CAPABILITY_VERSION_3` of linux/capability.h, and this process.
+const CAP_HEADER: [u32; 2] = [0x2008_0522, 0];
+
+/// `capset(2)`: exactly these permitted, effective and inheritable.
+pub(super) fn set_capabilities(these: u64) -> Sys {
+    let (low, high) = (these as u32, (these >> 32) as u32);
+    capset(&[low, low, low, high, high, high])
+}
+
+/// `capget(2)` and `capset(2)`: exactly these inheritable, the rest as it was.
+pub(super) fn set_inheritable(these: u64) -> Sys {
+    let mut sets = [0u32; 6];
+    let (header, data) = (CAP_HEADER, sets.as_mut_ptr() as usize);
+    // SAFETY: the header of version 3, and room for its data.
+    unsafe { call(libc::SYS_capget, [header.as_ptr() as usize, data, 0, 0, 0, 0])? };
+    (sets[2], sets[5]) = (these as u32, (these >> 32) as u32);
+    capset(&sets)
+}
+
+/// Two times (low and high halves) effective, permitted, inheritable.
+fn capset(sets: &[u32; 6]) -> Sys {
+    let header = CAP_HEADER;
+    let args = [header.as_ptr() as usize, sets.as_ptr() as usize, 0, 0, 0, 0];
     // SAFETY: the header and data of version 3.
     unsafe { call(libc::SYS_capset, args) }.map(drop)
 }

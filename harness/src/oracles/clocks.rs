@@ -82,10 +82,10 @@ fn constant_argument(evidence: &Evidence<'_>, call: usize, index: u8) -> Option<
     if let Ty::Const(n) = argument.ty {
         return Some(n);
     }
-    call.id.desc().written().zip(&call.args).find(|((k, _), _)| *k == index as usize).and_then(|(_, value)| {
-        match value {
+    call.id.desc().written().zip(&call.args).find(|((k, _), _)| *k == index as usize).and_then(
+        |(_, value)| match value {
             Arg::Int(n) => Some(*n),
             _ => None,
-        }
-    })
+        },
+    )
 }

@@ -2,7 +2,7 @@
 
 use super::{Class, Evidence, Finding, Verdict};
 use parallax_corpus::compile::{Span, fields_of};
-use parallax_corpus::desc::{Desc, Out, Ty, file_types};
+use parallax_corpus::desc::{Desc, Out, Ty};
 use parallax_corpus::names::errno_name;
 use parallax_corpus::text::{show_meaning, show_ret};
 use parallax_corpus::{Meaning, Outcome, State};
@@ -37,6 +37,14 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
             let shown = (format!("{:?}", evidence.native.end), format!("{:?}", evidence.target.end));
             let kind = format!("{} became {}", shown.0, shown.1);
             return Verdict::Diverge(evidence.finding("differential", last, "end", shown, kind));
+        }
+    }
+    if evidence.native.stops != evidence.target.stops {
+        if let Some(last) = evidence.code.own.checked_sub(1) {
+            let (a, b) = (evidence.native.stops, evidence.target.stops);
+            let kind = if a < b { "stopped too often" } else { "not stopped" };
+            let shown = (format!("stopped {a} times"), format!("stopped {b} times"));
+            return Verdict::Diverge(evidence.finding("differential", last, "stops", shown, kind.into()));
         }
     }
     Verdict::Agree
@@ -136,7 +144,8 @@ fn compare_fields(
 ) -> Option<Difference> {
     for f in fields_of(desc, spans) {
         let size = f.field.size as usize;
-        let (Some(a), Some(b)) = (native.out.get(f.at..f.at + size), target.out.get(f.at..f.at + size)) else {
+        let (Some(a), Some(b)) = (native.out.get(f.at..f.at + size), target.out.get(f.at..f.at + size))
+        else {
             continue;
         };
         let difference = |native: String, target: String, kind: String| {
@@ -149,12 +158,9 @@ fn compare_fields(
             continue;
         }
         let (x, y) = (word(a), word(b));
-        if let Meaning::ByType(mode, types) = f.field.meaning {
-            let at = f.at - f.field.off as usize + mode as usize;
-            let meant = |out: &[u8]| {
-                out.get(at..at + 2).is_some_and(|b| file_types::has(types, u16::from_le_bytes([b[0], b[1]])))
-            };
-            if !meant(&native.out) || !meant(&target.out) {
+        if let Meaning::ByType(mode_at, types) = f.field.meaning {
+            let base = f.at - f.field.off as usize;
+            if ![native, target].iter().all(|o| has_type(&o.out, base + mode_at as usize, types)) {
                 continue;
             }
         }
@@ -232,8 +238,17 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
             let (a, b) = if size == 4 { (sign(a), sign(b)) } else { (a, b) };
             (!names.same(meaning, a, b)).then(|| "not the same one".into())
         }
-        Meaning::Address | Meaning::Clock(..) | Meaning::Duration(..) | Meaning::SizeHint | Meaning::Opaque => None,
+        Meaning::Address
+        | Meaning::Clock(..)
+        | Meaning::Duration(..)
+        | Meaning::SizeHint
+        | Meaning::Opaque => None,
     }
+}
+
+/// Whether the `st_mode` at that place is of one of the types (`desc::file_types`).
+fn has_type(out: &[u8], mode_at: usize, types: u16) -> bool {
+    out.get(mode_at..mode_at + 2).is_some_and(|mode| types >> (word(mode) >> 12 & 15) & 1 == 1)
 }
 
 /// A 32-bit value as the signed number it is.
@@ -292,6 +307,9 @@ fn show_listing(entries: &BTreeSet<(String, u8)>) -> String {
 impl Finding {
     /// One line for people.
     pub fn line(&self) -> String {
-        format!("{}.{}: native {}, target {} ({})", self.name, self.field, self.native, self.target, self.kind)
+        format!(
+            "{}.{}: native {}, target {} ({})",
+            self.name, self.field, self.native, self.target, self.kind
+        )
     }
 }

@@ -119,7 +119,14 @@ pub fn judge(evidence: Evidence<'_>) -> Option<Finding> {
 
 impl Evidence<'_> {
     /// A finding at one call.
-    fn finding(&self, oracle: &str, call: usize, field: &str, shown: (String, String), kind: String) -> Finding {
+    fn finding(
+        &self,
+        oracle: &str,
+        call: usize,
+        field: &str,
+        shown: (String, String),
+        kind: String,
+    ) -> Finding {
         Finding {
             oracle: oracle.to_owned(),
             class: Class::Divergence,

@@ -30,7 +30,12 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
 type Impossible = (&'static str, &'static str, String);
 
 /// `None` if the call says nothing of CPU time; else what is impossible about it.
-fn impossible(evidence: &Evidence<'_>, trace: &Trace, call: usize, spawned: bool) -> Option<Option<Impossible>> {
+fn impossible(
+    evidence: &Evidence<'_>,
+    trace: &Trace,
+    call: usize,
+    spawned: bool,
+) -> Option<Option<Impossible>> {
     let clocks = trace.outcomes[call].clocks?;
     let wall = i128::from(clocks.mono_after) - i128::from(trace.start_ns);
     let mut applies = false;

@@ -1,0 +1,38 @@
+# What people do with Parallax. Needs Rust, make and bash, nothing else.
+
+SHELL := bash
+CARGO ?= cargo
+TIME ?= 60s
+OUT ?= parallax-out
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+PARALLAX := $(TARGET_DIR)/release/parallax
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test bench targets clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+run: targets build ## Fuzz the best layer found for TIME (60s) and show the cases it found
+	$(PARALLAX) fuzz --time $(TIME) --out $(OUT)
+	@shopt -s nullglob; cases=($(OUT)/cases/*.plx); \
+	if [[ $${#cases[@]} -eq 0 ]]; then echo "No case was found in $(TIME)."; \
+	else $(PARALLAX) show "$${cases[@]}"; fi
+
+build: ## Build target/release/parallax
+	$(CARGO) build --release
+
+test: targets ## Formatting, lints, and every test on every layer found
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test --workspace --release
+
+bench: targets ## Measure programs per second, per layer
+	$(CARGO) bench --workspace
+
+targets: ## Install the layers, where that is possible (docs/targets.md)
+	@script/install-targets
+
+clean: ## Remove what was built; results stay
+	$(CARGO) clean

@@ -1,0 +1,222 @@
+//! `parallax bench`: programs per second, side by side with a bare fork loop in the same run.
+
+use super::{TargetArgs, code, pairs};
+use libafl_bolts::rands::StdRand;
+use parallax_corpus::{CallId, Program, tables};
+use parallax_fuzzer::generate::Generator;
+use parallax_fuzzer::tally::Weights;
+use parallax_harness::bare::fork_loop;
+use parallax_harness::pair::{Pair, RunOptions, Times};
+use parallax_harness::target::Target;
+use parallax_harness::targets::{self, native::Native};
+use serde::Serialize;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Measure programs per second, and where the time goes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  parallax bench                       native against native, and the best layer found
+  parallax bench --target gvisor:ptrace --rounds 5
+  parallax bench --json | jq '.targets[0].programs_per_second'
+
+Figures are medians of the rounds. A program has 10 generated calls and its probes; it runs on both sides. The bare
+loop only forks, exits and waits, on as many cores. On a shared machine only the ratios mean something.")]
+pub struct Options {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Rounds; the medians are given
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Seconds of one measurement
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Machine-readable
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    cores: usize,
+    calls_per_program: usize,
+    /// A bare loop of fork, exit and wait on all cores, per second.
+    fork_loop_per_second: f64,
+    targets: Vec<Figures>,
+}
+
+#[derive(Debug, Serialize)]
+struct Figures {
+    target: String,
+    version: String,
+    programs_per_second: f64,
+    programs_per_second_one_worker: f64,
+    scaling: f64,
+    /// Programs on both sides count twice: child processes a second in relation to the bare loop's.
+    of_fork_loop: f64,
+    calls_ok_percent: f64,
+    blocked_percent: f64,
+    /// Where a worker's time goes, percent.
+    time: Vec<(&'static str, f64)>,
+}
+
+/// Calls in a program.
+const CALLS: usize = 10;
+/// Different programs in the mix.
+const PROGRAMS: usize = 2048;
+
+/// Runs it.
+pub fn run(options: &Options) -> anyhow::Result<u8> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // First, while this process is small: a fork costs what its parent has mapped.
+    let second = Duration::from_secs(1);
+    let forks: Result<Vec<f64>, _> = (0..options.rounds).map(|_| fork_loop(cores, second)).collect();
+    let forks = median(forks?);
+    let mut list: Vec<Arc<dyn Target>> = vec![Arc::new(Native)];
+    if options.target.named() {
+        list.push(options.target.active()?);
+    } else {
+        list.extend(targets::best().ok().filter(|t| t.name() != "native"));
+    }
+    let mut figures = Vec::new();
+    for target in list {
+        figures.push(measure(&target, cores, options, forks)?);
+    }
+    let report =
+        Report { cores, calls_per_program: CALLS, fork_loop_per_second: forks, targets: figures };
+    let mut out = std::io::stdout().lock();
+    if options.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+        return Ok(code::OK);
+    }
+    writeln!(out, "bare fork, exit, wait on {cores} cores: {forks:.0}/s")?;
+    for f in &report.targets {
+        writeln!(out, "\n{} ({})", f.target, f.version)?;
+        writeln!(
+            out,
+            "  {:.0} programs/s of {CALLS} calls on {cores} workers, {:.0} on one: {:.2} times",
+            f.programs_per_second, f.programs_per_second_one_worker, f.scaling
+        )?;
+        writeln!(
+            out,
+            "  {:.2} of the bare loop (programs/s to forks/s); {:.1}% of calls succeed, {:.2}% of programs block",
+            f.of_fork_loop, f.calls_ok_percent, f.blocked_percent
+        )?;
+        for (what, percent) in &f.time {
+            writeln!(out, "  {percent:5.1}%  {what}")?;
+        }
+    }
+    Ok(code::OK)
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Programs of exactly [`CALLS`] calls that both worlds can run.
+fn programs(pair: &Pair) -> Vec<Program> {
+    let allowed: Vec<bool> = (0..tables::all().len())
+        .map(|k| CallId::from_index(k).is_some_and(|call| pair.can_run(call)))
+        .collect();
+    let generator = Generator::new(&allowed);
+    let weights = Weights::even();
+    let mut dice = StdRand::with_seed(1);
+    let mut programs = Vec::with_capacity(PROGRAMS);
+    while programs.len() < PROGRAMS {
+        let mut program = generator.generate(&mut dice, &weights);
+        while program.calls.len() < CALLS {
+            generator.append(&mut dice, &weights, &mut program, None);
+        }
+        program.calls.truncate(CALLS);
+        programs.push(program);
+    }
+    programs
+}
+
+fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64) -> anyhow::Result<Figures> {
+    let mut workers = pairs(target, cores)?;
+    let programs = programs(&workers[0]);
+    let time = Duration::from_secs(options.seconds);
+    let (mut all, mut one) = (Vec::new(), Vec::new());
+    // Once over everything first, for warmth and for the counts.
+    let (ok, calls, blocked) = warm_up(&mut workers, &programs)?;
+    let before: Vec<Times> = workers.iter().map(|p| p.times).collect();
+    let mut wall = Duration::ZERO;
+    for _ in 0..options.rounds {
+        one.push(rate(&mut workers[..1], &programs, time)?);
+        all.push(rate(&mut workers, &programs, time)?);
+        wall += time;
+    }
+    let (all, one) = (median(all), median(one));
+    // The first worker ran in both measurements.
+    let spent = workers[0].times;
+    let part = |now: Duration, then: Duration| {
+        (now - then).as_secs_f64() / (2.0 * wall.as_secs_f64()) * 100.0
+    };
+    let then = before[0];
+    let mut parts = vec![
+        ("compiling programs", part(spent.compile, then.compile)),
+        ("sending requests", part(spent.send, then.send)),
+        ("waiting for native", part(spent.native, then.native)),
+        ("waiting on for the target", part(spent.target, then.target)),
+        ("judging", part(spent.judge, then.judge)),
+    ];
+    let rest = 100.0 - parts.iter().map(|p| p.1).sum::<f64>();
+    parts.push(("rest (reading traces, threads)", rest.max(0.0)));
+    Ok(Figures {
+        target: target.name(),
+        version: target.version()?,
+        programs_per_second: all,
+        programs_per_second_one_worker: one,
+        scaling: all / one.max(1e-9),
+        of_fork_loop: all / forks.max(1e-9),
+        calls_ok_percent: 100.0 * ok as f64 / calls.max(1) as f64,
+        blocked_percent: 100.0 * blocked as f64 / PROGRAMS as f64,
+        time: parts,
+    })
+}
+
+/// Runs every program once; calls that succeeded natively, calls executed, programs that blocked.
+fn warm_up(workers: &mut [Pair], programs: &[Program]) -> anyhow::Result<(u64, u64, u64)> {
+    use parallax_corpus::State;
+    let (mut ok, mut calls, mut blocked) = (0, 0, 0);
+    for result in workers[0].run(programs, RunOptions::SEARCH)? {
+        let own = &result.native.outcomes[..CALLS.min(result.native.outcomes.len())];
+        ok += own.iter().filter(|o| o.ok()).count() as u64;
+        calls += own.iter().filter(|o| !matches!(o.state, State::NotRun | State::Skipped)).count() as u64;
+        blocked += u64::from(own.iter().any(|o| o.state == State::Blocked));
+    }
+    Ok((ok, calls, blocked))
+}
+
+/// Programs a second on those workers.
+fn rate(workers: &mut [Pair], programs: &[Program], time: Duration) -> anyhow::Result<f64> {
+    let begin = Instant::now();
+    let share = programs.len() / workers.len();
+    let counts: Vec<anyhow::Result<u64>> = std::thread::scope(|scope| {
+        let handles: Vec<_> = workers
+            .iter_mut()
+            .enumerate()
+            .map(|(k, pair)| {
+                scope.spawn(move || -> anyhow::Result<u64> {
+                    let mut run = 0;
+                    for batch in programs[k * share..].iter().as_slice().chunks(64).cycle() {
+                        if begin.elapsed() >= time {
+                            break;
+                        }
+                        run += pair.run(batch, RunOptions::SEARCH)?.len() as u64;
+                    }
+                    Ok(run)
+                })
+            })
+            .collect();
+        handles.into_iter().map(|h| h.join().unwrap_or_else(|_| anyhow::bail!("a worker panicked"))).collect()
+    });
+    let mut total = 0;
+    for count in counts {
+        total += count?;
+    }
+    Ok(total as f64 / begin.elapsed().as_secs_f64())
+}

@@ -1,0 +1,247 @@
+//! `parallax fuzz`: a campaign.
+
+use super::{TargetArgs, code, jobs, pairs};
+use anyhow::Context as _;
+use parallax_corpus::{CallId, Program, tables};
+use parallax_fuzzer::campaign::{self, CampaignOptions, Ending};
+use parallax_fuzzer::objective::{Triage, Verdict};
+use parallax_fuzzer::runner::PairRunner;
+use parallax_harness::oracles::{Finding, Signature};
+use parallax_harness::pair::{Pair, RunOptions};
+use parallax_harness::target::Target;
+use parallax_harness::targets::native::Native;
+use parallax_triage::investigate::{self, Provenance, investigate};
+use parallax_triage::store::CaseStore;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Search for differences between a target and native Linux.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  parallax fuzz                                    a minute on the best layer found here
+  parallax fuzz --target gvisor --time 8h --out night
+  parallax fuzz --target qemu-user --target-path ~/qemu/qemu-x86_64 --time 1h
+  parallax fuzz --target-cmd 'proot {agent}' --time 10m
+  parallax fuzz --target mutant:tty-shared-flags --stop-after 1
+  parallax fuzz --resume --out night --target gvisor --time 1h
+
+Cases are written to OUT/cases as they are confirmed; Ctrl-C ends cleanly and keeps everything.
+Exit codes: 0 no case was found, 1 at least one was, 2 bad usage, 3 no target or no jail.")]
+pub struct Options {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Stop after this time (30s, 10m, 8h); without it and --execs and --stop-after: 60s
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    time: Option<Duration>,
+    /// Stop after so many programs
+    #[arg(long, value_name = "N")]
+    execs: Option<u64>,
+    /// Stop after so many new cases
+    #[arg(long, value_name = "CASES")]
+    stop_after: Option<u64>,
+    /// Where cases, corpus and statistics go
+    #[arg(long, value_name = "DIR", default_value = "parallax-out")]
+    out: PathBuf,
+    /// Seed of all randomness
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Pairs of a native agent and a target agent; one a core unless given
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Go on with the campaign in OUT
+    #[arg(long)]
+    resume: bool,
+    /// No progress line
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print the summary as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads `90`, `90s`, `10m`, `8h`, `2d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let wrong = || format!("`{text}` is no time: write 30s, 10m, 8h or 2d");
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let scale = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(scale).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// Runs it.
+pub fn run(options: &Options) -> anyhow::Result<u8> {
+    let begun = options.out.join("state.bin").exists() || options.out.join("corpus").exists();
+    anyhow::ensure!(
+        options.resume || !begun,
+        "{} holds a campaign already: go on with --resume, or give another --out",
+        options.out.display()
+    );
+    anyhow::ensure!(
+        !options.resume || begun,
+        "{} holds no campaign to go on with: leave --resume out, or give its --out",
+        options.out.display()
+    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::SeqCst) {
+            // Asked twice: now. Every file on disk is whole at any moment.
+            std::process::exit(130);
+        }
+        eprintln!("\nending; press Ctrl-C again to leave at once");
+    })
+    .context("cannot catch Ctrl-C")?;
+    let target = options.target.active()?;
+    let jobs = jobs(options.jobs);
+    let pairs: Vec<Arc<Mutex<Pair>>> =
+        pairs(&target, jobs)?.into_iter().map(|pair| Arc::new(Mutex::new(pair))).collect();
+    let allowed = allowed_calls(&pairs);
+    let store_dir = options.out.join("cases");
+    let (store, unreadable) =
+        CaseStore::open(&store_dir).with_context(|| format!("cannot use {}", store_dir.display()))?;
+    unreadable.iter().for_each(|error| eprintln!("left alone: {error}"));
+    let triage = CampaignTriage {
+        pairs: pairs.clone(),
+        from: provenance(&*target, &options.target, options.seed)?,
+        store: Mutex::new(store),
+        failure: Mutex::new(None),
+    };
+    let limited = options.time.is_some() || options.execs.is_some() || options.stop_after.is_some();
+    let campaign = CampaignOptions {
+        target: target.name(),
+        seed: options.seed,
+        time: options.time.or((!limited).then_some(Duration::from_secs(60))),
+        execs: options.execs,
+        stop_after: options.stop_after,
+        allowed,
+        quiet: options.quiet,
+        ..CampaignOptions::new(options.out.clone())
+    };
+    let runners = pairs.iter().map(|pair| PairRunner { pair: Arc::clone(pair), how: RunOptions::SEARCH }).collect();
+    let summary = campaign::run(campaign, runners, &triage, &stop)?;
+    if let Some(error) = triage.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error.into());
+    }
+    let cases = triage.store.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let count = cases.cases().len();
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&summary.stats)?);
+    } else {
+        let why = match summary.ending {
+            Ending::Time => "time is up",
+            Ending::Programs => "all programs are run",
+            Ending::Cases => "enough cases are found",
+            Ending::Stopped => "stopped",
+        };
+        println!("{why}: {count} cases in {}, {} of them new", store_dir.display(), summary.new_cases);
+        if count > 0 {
+            println!("read them: parallax show {}/*.plx", store_dir.display());
+        }
+    }
+    Ok(if count > 0 { code::DIVERGES } else { code::OK })
+}
+
+/// Calls that both worlds can run; what is left out is said, since it will not be searched.
+fn allowed_calls(pairs: &[Arc<Mutex<Pair>>]) -> Vec<bool> {
+    let Some(first) = pairs.first() else { return Vec::new() };
+    let pair = lock(first);
+    let (native, target) = pair.environments();
+    for line in native.differences(target) {
+        eprintln!("the worlds differ: {line}");
+    }
+    let allowed: Vec<bool> = (0..tables::all().len())
+        .map(|k| CallId::from_index(k).is_some_and(|call| pair.can_run(call)))
+        .collect();
+    let off: Vec<&str> =
+        tables::all().iter().zip(&allowed).filter(|(_, on)| !**on).map(|(d, _)| d.name).collect();
+    if !off.is_empty() {
+        eprintln!("left out, since a side lacks what they need: {}", off.join(", "));
+    }
+    allowed
+}
+
+/// What the campaign's cases have in common.
+pub(super) fn provenance(target: &dyn Target, args: &TargetArgs, seed: u64) -> anyhow::Result<Provenance> {
+    Ok(Provenance {
+        target_name: target.name(),
+        target_version: target.version()?,
+        target_command: args.target_cmd.clone().or_else(|| {
+            args.target_path.as_ref().map(|path| path.display().to_string())
+        }),
+        kernel: Native.version()?,
+        seed,
+    })
+}
+
+/// Triage between batches: one thread a pair, verdicts in the order of the findings.
+struct CampaignTriage {
+    pairs: Vec<Arc<Mutex<Pair>>>,
+    from: Provenance,
+    store: Mutex<CaseStore>,
+    failure: Mutex<Option<anyhow::Error>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Triage for CampaignTriage {
+    fn investigate(&self, found: Vec<(Program, Finding)>) -> Vec<Verdict> {
+        let known: std::collections::BTreeSet<Signature> = lock(&self.store).cases().keys().cloned().collect();
+        let workers = self.pairs.len();
+        let mut answers: Vec<Option<anyhow::Result<investigate::Verdict>>> = Vec::new();
+        answers.resize_with(found.len(), || None);
+        let slots: Vec<Mutex<&mut Option<_>>> = answers.iter_mut().map(Mutex::new).collect();
+        std::thread::scope(|scope| {
+            for (worker, pair) in self.pairs.iter().enumerate() {
+                let (found, known, slots, from) = (&found, &known, &slots, &self.from);
+                scope.spawn(move || {
+                    let mut pair = lock(pair);
+                    for k in (worker..found.len()).step_by(workers) {
+                        let (program, finding) = &found[k];
+                        let answer = investigate(&mut pair, program, finding, from, &|s| known.contains(s));
+                        **lock(&slots[k]) = Some(answer.map_err(Into::into));
+                    }
+                });
+            }
+        });
+        drop(slots);
+        answers.into_iter().map(|answer| self.settle(answer)).collect()
+    }
+}
+
+impl CampaignTriage {
+    /// Stores what is new, in order.
+    fn settle(&self, answer: Option<anyhow::Result<investigate::Verdict>>) -> Verdict {
+        let kept = match answer {
+            Some(Ok(investigate::Verdict::Case(repro))) => match lock(&self.store).keep(&repro) {
+                Ok(true) => {
+                    return Verdict::Case {
+                        signature: repro.signature,
+                        calls: repro.program.calls.len(),
+                        program: repro.program,
+                    };
+                }
+                Ok(false) => Ok(Verdict::Known),
+                Err(error) => Err(error.into()),
+            },
+            Some(Ok(investigate::Verdict::Known(_))) => Ok(Verdict::Known),
+            Some(Ok(investigate::Verdict::Doubt(_))) | None => Ok(Verdict::Unstable),
+            Some(Err(error)) => Err(error),
+        };
+        kept.unwrap_or_else(|error| {
+            eprintln!("parallax: {error:#}");
+            lock(&self.failure).get_or_insert(error);
+            Verdict::Unstable
+        })
+    }
+}
