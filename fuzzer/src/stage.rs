@@ -61,13 +61,16 @@ impl Named for ProgramMutator {
 
 impl Mutator<ProgramInput, SearchState> for ProgramMutator {
     fn mutate(&mut self, state: &mut SearchState, input: &mut ProgramInput) -> Result<MutationResult, Error> {
-        let nth = {
-            let count = state.corpus().count();
-            state.rand_mut().below(count)
-        };
-        let donor = input_of(state, state.corpus().nth(nth))?;
-        let context = Context { generator: &self.generator, weights: &self.weights, donor: &donor.0 };
-        let changed = mutate(state.rand_mut(), &context, &mut input.0);
+        // The dice are taken out of the state, so that the donor need not be copied out of it.
+        let mut dice = *state.rand();
+        let nth = dice.below(state.corpus().count());
+        let testcase = state.corpus().get(state.corpus().nth(nth))?.borrow();
+        let nothing = Program::default();
+        let donor = testcase.input().as_ref().map_or(&nothing, |donor| &donor.0);
+        let context = Context { generator: &self.generator, weights: &self.weights, donor };
+        let changed = mutate(&mut dice, &context, &mut input.0);
+        drop(testcase);
+        *state.rand_mut() = dice;
         Ok(if changed { MutationResult::Mutated } else { MutationResult::Skipped })
     }
 
