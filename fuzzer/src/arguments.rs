@@ -1,13 +1,13 @@
-//! Building one call: its arguments, the calls that make what it needs, and what keeps it from waiting.
+//! Building one call: its arguments, and the calls that make what it needs.
 
 use crate::dice::Dice;
 use crate::generate::{Generator, LONGEST, Maker, call};
 use crate::knowledge::{self, Direction, Node};
-use crate::resources::{Resource, fd_kinds_of, has_tty, made, makes_path};
+use crate::resources::{Resource, has_tty, made, makes_path};
 use crate::tally::Weights;
 use crate::values;
 use parallax_corpus::desc::{self, FdKinds, In, Kind, NEED_TTY, NO_PID, Out, SField};
-use parallax_corpus::{Arg, ArgDesc, Call, CallId, Desc, Program, ResRef, Ty, wire};
+use parallax_corpus::{Arg, ArgDesc, Call, CallId, Program, ResRef, Ty, wire};
 
 /// How many makers of makers come before a call.
 const DEPTH: usize = 3;
@@ -36,10 +36,10 @@ pub fn fit_mapping(call: &mut Call) {
 
 /// Appends calls to a program.
 pub(crate) struct Builder<'a, D: Dice> {
-    generator: &'a Generator,
-    weights: &'a Weights,
-    dice: &'a mut D,
-    program: &'a mut Program,
+    pub(crate) generator: &'a Generator,
+    pub(crate) weights: &'a Weights,
+    pub(crate) dice: &'a mut D,
+    pub(crate) program: &'a mut Program,
     depth: usize,
 }
 
@@ -429,106 +429,6 @@ impl<'a, D: Dice> Builder<'a, D> {
         match self.dice.pick(&soon) {
             Some(ms) => Arg::Int(*ms),
             None => Arg::Int(values::int(self.dice, interesting, 8)),
-        }
-    }
-
-    /// Sees to it that a call that may wait has no reason to: data comes first, or it does not wait at all.
-    fn keep_moving(&mut self, desc: &Desc, args: &mut [Arg]) {
-        for (k, (_, arg)) in desc.written().enumerate() {
-            if let (Ty::Flags(set) | Ty::Enum(set), Arg::Int(value)) = (arg.ty, &mut args[k]) {
-                match values::bit_named(set, |n| n.ends_with("NOHANG") || n.ends_with("DONTWAIT")) {
-                    Some(bit) if matches!(arg.ty, Ty::Flags(_)) && self.dice.percent(30) => *value |= bit,
-                    _ => {}
-                }
-                // Without it, waitid(2) waits for nothing and says so.
-                if let Some(bit) = values::bit_named(set, |n| n == "WEXITED") {
-                    *value |= bit;
-                }
-            }
-        }
-        let reads =
-            desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(In::IovOut, _) | Ty::Ptr(_, Out::Buf(_))));
-        let first = desc.written().position(|(_, a)| matches!(a.ty, Ty::Fd(_)));
-        let Some(fd) = first.map(|k| args[k].clone()) else { return };
-        if desc.name == "read$event" && self.dice.percent(80) {
-            let writer = CallId::named("write$event").filter(|id| self.generator.allows(*id));
-            if let (Some(id), true) = (writer, self.program.calls.len() + 1 < LONGEST) {
-                self.program.calls.push(call(id, vec![fd, Arg::Group(vec![Arg::Int(1)])]));
-                return;
-            }
-        }
-        if !(reads && self.dice.percent(75) && self.feed(desc, &fd)) {
-            self.make_nonblocking(&fd);
-        }
-    }
-
-    /// Puts data where `fd` will find it: at the other end. Returns whether there is one.
-    fn feed(&mut self, desc: &Desc, fd: &Arg) -> bool {
-        let kinds = fd_kinds_of(self.program, fd);
-        let own = |n: u64| Some(Arg::Int(n));
-        let tty = has_tty(self.program) || desc.needs & NEED_TTY != 0;
-        let other = match fd {
-            Arg::Int(0..=2) if tty => own(3),
-            Arg::Int(3) if tty => own(0),
-            Arg::Int(_) => return false,
-            Arg::Res(r) => {
-                let maker = &self.program.calls[r.call as usize];
-                let made = maker.id.desc().makes;
-                if made.len() == 2 && made.iter().all(|m| matches!(m.kind, Kind::Fd(_))) {
-                    Some(Arg::Res(ResRef { slot: r.slot ^ 1, ..*r }))
-                } else if kinds & desc::FD_TTY != 0 {
-                    // Either the master it was got from, or the program's own terminal under another number.
-                    Some(maker.args.iter().find(|a| matches!(a, Arg::Res(_))).cloned().unwrap_or(Arg::Int(3)))
-                } else if kinds & (desc::FD_EVENT | desc::FD_INOTIFY | desc::FD_PTM) != 0 {
-                    None
-                } else {
-                    // Files and the like never wait.
-                    return kinds & (desc::FD_FILE | desc::FD_DIR | desc::FD_DEV) != 0;
-                }
-            }
-            _ => None,
-        };
-        let Some(other) = other else { return false };
-        let to = match (&other, fd_kinds_of(self.program, &other)) {
-            (Arg::Int(3), _) => desc::FD_PTM,
-            (Arg::Int(_), _) => desc::FD_TTY,
-            (_, kinds) => kinds,
-        };
-        let fits =
-            |id: &&CallId| matches!(id.desc().written_arg(0).map(|a| a.ty), Some(Ty::Fd(k)) if k & to != 0);
-        let writers: Vec<CallId> = self.generator.writers().iter().filter(fits).copied().collect();
-        let Some(i) = self.dice.weighted(writers.iter().map(|id| self.weights.of(*id))) else { return false };
-        if self.program.calls.len() + 1 >= LONGEST {
-            return false;
-        }
-        let text = values::line(self.dice);
-        self.program.calls.push(call(writers[i], vec![other, Arg::Bytes(text)]));
-        true
-    }
-
-    /// Makes reading or writing `fd` return at once: by the flags of the call that made it.
-    fn make_nonblocking(&mut self, fd: &Arg) {
-        match fd {
-            Arg::Res(r) => {
-                let maker = &mut self.program.calls[r.call as usize];
-                for (k, (_, arg)) in maker.id.desc().written().enumerate() {
-                    let Ty::Flags(set) = arg.ty else { continue };
-                    let bit = values::bit_named(set, |n| n.ends_with("NONBLOCK"));
-                    if let (Some(bit), Some(Arg::Int(flags))) = (bit, maker.args.get_mut(k)) {
-                        *flags |= bit;
-                    }
-                }
-            }
-            Arg::Int(0..=3) => {
-                let Some(id) = CallId::named("ioctl$fionbio").filter(|id| self.generator.allows(*id)) else {
-                    return;
-                };
-                if self.program.calls.len() + 1 < LONGEST && self.weights.of(id) > 0 {
-                    let on = Arg::Group(vec![Arg::Int(1)]);
-                    self.program.calls.push(call(id, vec![fd.clone(), on]));
-                }
-            }
-            _ => {}
         }
     }
 }

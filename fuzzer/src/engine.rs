@@ -1,5 +1,6 @@
 //! The engine: LibAFL's state and fuzzer, put together, with a snapshot to go on from.
 
+use crate::files;
 use crate::generate::Generator;
 use crate::input::{EXTENSION, ProgramInput};
 use crate::novelty::{NOVELTY, NoveltyFeedback, Seen};
@@ -189,11 +190,12 @@ impl<'a, R: Runner> Engine<'a, R> {
         self.stages.0.unusable
     }
 
-    /// What is needed to go on later.
+    /// What is needed to go on later. The programs it names are safely on disk then.
     ///
     /// # Errors
-    /// Only if LibAFL's state contradicts itself.
-    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+    /// The disk fails.
+    pub fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        files::sync_all(&self.dir).with_context(|| format!("cannot sync {}", self.dir.display()))?;
         let corpus = self.state.corpus();
         let mut names = Vec::with_capacity(corpus.count());
         for id in corpus.ids() {

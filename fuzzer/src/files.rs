@@ -12,13 +12,21 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write(path, bytes, true)
 }
 
-/// Like [`write_whole`], but what is written last may be lost in a power cut: for files that are written anew
-/// every few seconds.
+/// Like [`write_whole`], but what is written may be lost in a power cut until [`sync_all`]: for files that are
+/// written often.
 ///
 /// # Errors
 /// As of the file system.
 pub fn write_fresh(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write(path, bytes, false)
+}
+
+/// Sees to it that everything written to the file system of `dir` so far outlives a power cut.
+///
+/// # Errors
+/// As of the file system.
+pub fn sync_all(dir: &Path) -> io::Result<()> {
+    Ok(nix::unistd::syncfs(File::open(dir)?)?)
 }
 
 fn write(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {

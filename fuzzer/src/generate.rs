@@ -32,6 +32,18 @@ pub struct Generator {
     areas: Vec<(Area, Vec<CallId>)>,
     makers: Vec<Maker>,
     writers: Vec<CallId>,
+    observers: Vec<Observer>,
+}
+
+/// A call that looks at a descriptor and passes nothing in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Observer {
+    /// The call.
+    pub id: CallId,
+    /// Which written argument is the descriptor.
+    pub argument: usize,
+    /// The kinds it takes.
+    pub kinds: FdKinds,
 }
 
 impl Generator {
@@ -54,6 +66,7 @@ impl Generator {
         Generator {
             makers: makers.collect(),
             // The keys of a user and plain writes: what makes a read return.
+            observers: used.iter().filter_map(|id| observer(*id)).collect(),
             writers: used.iter().copied().filter(|id| is_writer(*id)).collect(),
             areas,
             allowed: ids().map(on).collect(),
@@ -72,6 +85,10 @@ impl Generator {
 
     pub(crate) fn makers(&self) -> &[Maker] {
         &self.makers
+    }
+
+    pub(crate) fn observers(&self) -> &[Observer] {
+        &self.observers
     }
 
     pub(crate) fn writers(&self) -> &[CallId] {
@@ -207,6 +224,19 @@ impl Has {
             _ => false,
         })
     }
+}
+
+/// The call as an observer, if it is one.
+fn observer(id: CallId) -> Option<Observer> {
+    let desc = id.desc();
+    let looks = |ty: &Ty| matches!(ty, Ty::Ptr(desc::In::Nothing, _) | Ty::Fd(_) | Ty::Const(_) | Ty::Len(_));
+    if !desc.makes.is_empty() || desc.base_name() == "close" || !desc.args.iter().all(|a| looks(&a.ty)) {
+        return None;
+    }
+    desc.written().enumerate().find_map(|(argument, (_, a))| match a.ty {
+        Ty::Fd(kinds) => Some(Observer { id, argument, kinds }),
+        _ => None,
+    })
 }
 
 /// A plain write: a descriptor, bytes, and their count.

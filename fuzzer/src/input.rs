@@ -31,13 +31,15 @@ impl ProgramInput {
 }
 
 impl Input for ProgramInput {
-    /// Writes a whole file or none. One that already holds this program stays as it is.
+    /// Writes a whole file or none, as far as a kill goes; [`crate::engine::Engine::snapshot`] sees to power
+    /// cuts, since a sync for each program costs more than running it. A file that already holds this program
+    /// stays as it is.
     fn to_file<P: AsRef<Path>>(&self, path: P) -> Result<(), Error> {
         let bytes = pack::program_to_bytes(&self.0);
         if std::fs::read(&path).is_ok_and(|old| old == bytes) {
             return Ok(());
         }
-        files::write_whole(path.as_ref(), &bytes)
+        files::write_fresh(path.as_ref(), &bytes)
             .map_err(|e| Error::os_error(e, path.as_ref().display().to_string()))
     }
 

@@ -23,3 +23,4 @@ pub mod stage;
 pub mod stats;
 pub mod tally;
 pub mod values;
+mod waiting;

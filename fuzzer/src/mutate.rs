@@ -10,7 +10,7 @@ use crate::resources::{fd_kinds_of, made};
 use crate::tally::Weights;
 use crate::values;
 use parallax_corpus::desc::{FlagSet, In, Kind, NO_PID};
-use parallax_corpus::{Arg, CallId, Program, ResRef, Ty, wire};
+use parallax_corpus::{Arg, Program, ResRef, Ty, wire};
 
 /// What a mutator may look at besides the program.
 pub struct Context<'a> {
@@ -72,19 +72,40 @@ pub fn mutate<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Progra
     let before = program.clone();
     for _ in 0..[1, 1, 1, 2, 2, 3, 4][dice.below(7)] {
         if let Some(i) = dice.weighted(CHANGES.iter().map(|(_, weight)| *weight)) {
-            apply(CHANGES[i].0, dice, context, program);
+            change(CHANGES[i].0, dice, context, program);
         }
     }
+    make_legal(program);
+    shorten_spins(dice, program);
     *program != before
 }
 
+/// Takes most long spins out: a mutant inherits them, and each costs as much as hundreds of programs.
+fn shorten_spins<D: Dice>(dice: &mut D, program: &mut Program) {
+    for call in &mut program.calls {
+        for ((_, described), arg) in call.id.desc().written().zip(&mut call.args) {
+            if let (Ty::Int(listed), "iterations", Arg::Int(n)) = (described.ty, described.name, arg) {
+                if *n > values::SHORT_SPIN && dice.percent(80) {
+                    *n = listed.iter().copied().filter(|n| *n <= values::SHORT_SPIN).max().unwrap_or(0);
+                }
+            }
+        }
+    }
+}
+
 /// Applies one change, where it can be applied. The program stays well formed and within [`LONGEST`].
-pub fn apply<D: Dice>(change: Change, dice: &mut D, context: &Context<'_>, program: &mut Program) {
+pub fn apply<D: Dice>(kind: Change, dice: &mut D, context: &Context<'_>, program: &mut Program) {
+    change(kind, dice, context, program);
+    make_legal(program);
+}
+
+/// Applies one change; references point backwards, but perhaps to things of the wrong sort.
+fn change<D: Dice>(kind: Change, dice: &mut D, context: &Context<'_>, program: &mut Program) {
     if program.calls.is_empty() {
         *program = context.generator.generate(dice, context.weights);
         return;
     }
-    match change {
+    match kind {
         Change::Insert => insert(dice, context, program),
         Change::Remove => remove(dice, program),
         Change::Duplicate => duplicate(dice, program),
@@ -102,7 +123,6 @@ pub fn apply<D: Dice>(change: Change, dice: &mut D, context: &Context<'_>, progr
         Change::Exchange => exchange(dice, program),
     }
     program.calls.truncate(LONGEST);
-    make_legal(program);
 }
 
 fn insert<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program) {
@@ -274,28 +294,11 @@ fn observe<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program) 
     fds.retain(|fd| Some(fd) != last.as_ref());
     let Some(fd) = dice.pick(&fds).cloned() else { return };
     let kinds = fd_kinds_of(program, &fd);
-    let observers: Vec<(CallId, usize)> = (0..parallax_corpus::tables::all().len())
-        .filter_map(CallId::from_index)
-        .filter(|id| context.generator.allows(*id) && context.weights.of(*id) > 0)
-        .filter_map(|id| observes(id, kinds).map(|k| (id, k)))
-        .collect();
-    let weights = observers.iter().map(|(id, _)| context.weights.of(*id));
+    let observers = context.generator.observers();
+    let weights = observers.iter().map(|o| if o.kinds & kinds != 0 { context.weights.of(o.id) } else { 0 });
     let Some(i) = dice.weighted(weights) else { return };
-    let (id, k) = observers[i];
+    let (id, k) = (observers[i].id, observers[i].argument);
     Builder::new(context.generator, context.weights, dice, program).push_with(id, Some((k, fd)));
-}
-
-/// Which written argument takes the descriptor, if the call takes one of these kinds and passes nothing in.
-fn observes(id: CallId, kinds: u32) -> Option<usize> {
-    let desc = id.desc();
-    let passes_in = desc
-        .args
-        .iter()
-        .any(|a| !matches!(a.ty, Ty::Ptr(In::Nothing, _) | Ty::Fd(_) | Ty::Const(_) | Ty::Len(_)));
-    if passes_in || !desc.makes.is_empty() || desc.base_name() == "close" {
-        return None;
-    }
-    desc.written().position(|(_, a)| matches!(a.ty, Ty::Fd(k) if k & kinds != 0))
 }
 
 fn exchange<D: Dice>(dice: &mut D, program: &mut Program) {
@@ -321,8 +324,10 @@ fn exchange<D: Dice>(dice: &mut D, program: &mut Program) {
 /// Puts right what a change of places can break: a thing of the wrong sort, or words that are not theirs to name.
 pub fn make_legal(program: &mut Program) {
     for i in 0..program.calls.len() {
-        let mut call = program.calls[i].clone();
-        for ((_, described), arg) in call.id.desc().written().zip(&mut call.args) {
+        // Only earlier calls are asked about, so this one may be taken out for a while.
+        let id = program.calls[i].id;
+        let mut args = std::mem::take(&mut program.calls[i].args);
+        for ((_, described), arg) in id.desc().written().zip(&mut args) {
             match (described.ty, arg) {
                 (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(parts)) => {
                     fields.iter().zip(parts).for_each(|(f, part)| legalize(program, i, f.ty, part));
@@ -337,8 +342,8 @@ pub fn make_legal(program: &mut Program) {
                 (ty, arg) => legalize(program, i, ty, arg),
             }
         }
-        fit_mapping(&mut call);
-        program.calls[i] = call;
+        program.calls[i].args = args;
+        fit_mapping(&mut program.calls[i]);
     }
 }
 

@@ -64,7 +64,8 @@ impl Classes {
             classes.add_side(program, side, &trace.outcomes);
         }
         if let Some(finding) = &result.finding {
-            classes.coarse.push(mix(&[7, xxh3_64(finding.signature().0.as_bytes())]));
+            // Not coarse: noise has signatures without end. New cases come into the corpus through triage.
+            classes.fine.push(mix(&[7, xxh3_64(finding.signature().0.as_bytes())]));
         }
         classes
     }

@@ -61,13 +61,16 @@ impl Named for ProgramMutator {
 
 impl Mutator<ProgramInput, SearchState> for ProgramMutator {
     fn mutate(&mut self, state: &mut SearchState, input: &mut ProgramInput) -> Result<MutationResult, Error> {
-        let nth = {
-            let count = state.corpus().count();
-            state.rand_mut().below(count)
-        };
-        let donor = input_of(state, state.corpus().nth(nth))?;
-        let context = Context { generator: &self.generator, weights: &self.weights, donor: &donor.0 };
-        let changed = mutate(state.rand_mut(), &context, &mut input.0);
+        // The dice are taken out of the state, so that the donor need not be copied out of it.
+        let mut dice = *state.rand();
+        let nth = dice.below(state.corpus().count());
+        let testcase = state.corpus().get(state.corpus().nth(nth))?.borrow();
+        let nothing = Program::default();
+        let donor = testcase.input().as_ref().map_or(&nothing, |donor| &donor.0);
+        let context = Context { generator: &self.generator, weights: &self.weights, donor };
+        let changed = mutate(&mut dice, &context, &mut input.0);
+        drop(testcase);
+        *state.rand_mut() = dice;
         Ok(if changed { MutationResult::Mutated } else { MutationResult::Skipped })
     }
 
@@ -128,7 +131,11 @@ impl BatchStage {
         self.mutator.weights = Weights::from_tally(state.metadata::<Tally>()?);
         let mut programs: Vec<Program> = self.unmasked.drain(..self.unmasked.len().min(size)).collect();
         let mut base = *state.corpus().current();
-        while programs.len() < size {
+        // Where nothing can be drawn, as with all calls switched off, the batch is short.
+        for _ in 0..2 * size.div_ceil(CHUNK) + 1 {
+            if programs.len() >= size {
+                break;
+            }
             self.groups += 1;
             let end = (programs.len() + CHUNK).min(size);
             if self.groups % FRESH == 0 {
@@ -155,7 +162,8 @@ impl BatchStage {
     /// Fresh programs.
     pub fn fresh(&mut self, state: &mut SearchState, count: usize) -> Vec<Program> {
         let weights = &self.mutator.weights;
-        (0..count).map(|_| self.generator.generate(state.rand_mut(), weights)).collect()
+        let programs = (0..count).map(|_| self.generator.generate(state.rand_mut(), weights));
+        programs.filter(|program| !program.calls.is_empty()).collect()
     }
 
     /// Runs programs and judges them in order. Returns how many were judged: fewer if the campaign was stopped

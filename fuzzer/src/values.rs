@@ -34,12 +34,15 @@ const PIECES: &[&[u8]] = &[
 /// The characters that send signals: they mostly end the program.
 const DEADLY: &[&[u8]] = &[b"\x03", b"\x1a", b"\x1c"];
 
+/// Iterations of a spin that nobody notices.
+pub const SHORT_SPIN: u64 = 100_000;
+
 /// A number by its name, where the name says which numbers are taken: parts of a second, and how long to spin.
 pub fn named_int(dice: &mut impl Dice, name: &str, interesting: &[u64], size: u8) -> u64 {
     let most = match name {
         // Nothing but a listed one: a number near the largest would spin for ever. Long ones are for now and then.
         "iterations" => {
-            let most = if dice.percent(5) { u64::MAX } else { 100_000 };
+            let most = if dice.percent(3) { u64::MAX } else { SHORT_SPIN };
             let some: Vec<u64> = interesting.iter().copied().filter(|n| *n <= most).collect();
             return dice.pick(&some).copied().unwrap_or(0);
         }

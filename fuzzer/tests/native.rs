@@ -3,14 +3,19 @@
 
 use libafl_bolts::rands::StdRand;
 use parallax_corpus::names::errno_name;
-use parallax_corpus::{CallId, State, tables};
+use parallax_corpus::{CallId, Program, State, tables};
+use parallax_fuzzer::campaign::{CampaignOptions, run};
 use parallax_fuzzer::generate::Generator;
+use parallax_fuzzer::objective::{Triage, Verdict};
+use parallax_fuzzer::runner::PairRunner;
 use parallax_fuzzer::tally::{Tally, Weights};
+use parallax_harness::oracles::Finding;
 use parallax_harness::pair::{Pair, RunOptions};
 use parallax_harness::target::Slot;
 use parallax_harness::targets::native::Native;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn most_calls_of_generated_programs_succeed_on_linux() {
@@ -72,4 +77,42 @@ fn most_calls_of_generated_programs_succeed_on_linux() {
     }
     assert!(total.ok * 100 >= total.runs * 70, "{} of {} calls succeeded", total.ok, total.runs);
     assert!(total.blocked * 100 <= total.runs * 2, "{} of {} calls blocked", total.blocked, total.runs);
+}
+
+#[test]
+#[ignore = "a measurement: PROGRAMS=50000 cargo test --test native -- --ignored --nocapture"]
+fn how_a_campaign_of_linux_against_itself_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let pair = |worker| Pair::start(Arc::new(Native), Slot { worker, cpu: None }).unwrap();
+    let runner = |worker| PairRunner { pair: Arc::new(Mutex::new(pair(worker))), how: RunOptions::SEARCH };
+    let execs = std::env::var("PROGRAMS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
+    let mut last = 0;
+    for round in 1..=4 {
+        let options =
+            CampaignOptions { execs: Some(execs / 4), ..CampaignOptions::new(dir.path().to_owned()) };
+        let runners = vec![runner(0), runner(1)];
+        let stats = run(options, runners, &Doubting, &AtomicBool::new(false)).unwrap().stats;
+        println!(
+            "quarter {round}: kept {}, {:.1}% ok, {} blocked, {} signatures, {} unusable, {:?}",
+            stats.corpus - last,
+            stats.ok_percent(),
+            stats.calls_blocked,
+            stats.signatures,
+            stats.unusable,
+            stats.areas,
+        );
+        last = stats.corpus;
+    }
+}
+
+/// Believes nothing: Linux does not differ from itself.
+struct Doubting;
+
+impl Triage for Doubting {
+    fn investigate(&self, found: Vec<(Program, Finding)>) -> Vec<Verdict> {
+        for (program, finding) in &found {
+            println!("{}\n{}", finding.signature(), parallax_corpus::text::write(program));
+        }
+        found.iter().map(|_| Verdict::Unstable).collect()
+    }
 }

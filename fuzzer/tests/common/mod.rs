@@ -51,7 +51,7 @@ fn trace(program: &Program, faulty: bool) -> Trace {
         }
         Outcome { state: State::Done, ret, clocks: None, out: Vec::new() }
     });
-    Trace { end: End::Exited, start_ns: 0, outcomes: outcomes.collect() }
+    Trace { end: End::Exited, start_ns: 0, stops: 0, outcomes: outcomes.collect() }
 }
 
 /// What both fake sides make of a program.
@@ -84,6 +84,7 @@ impl Runner for Fake {
         let silent = |p: &Program| Trace {
             end: End::Exited,
             start_ns: 0,
+            stops: 0,
             outcomes: vec![
                 Outcome { state: State::Done, ret: 0, clocks: None, out: Vec::new() };
                 p.calls.len()
