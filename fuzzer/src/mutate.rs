@@ -84,7 +84,7 @@ pub fn mutate<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Progra
 fn shorten_spins<D: Dice>(dice: &mut D, program: &mut Program) {
     for call in &mut program.calls {
         for ((_, described), arg) in call.id.desc().written().zip(&mut call.args) {
-            if let (Ty::Int(listed), "iterations", Arg::Int(n)) = (described.ty, described.name, arg) {
+            if let (Ty::OneOf(listed), "iterations", Arg::Int(n)) = (described.ty, described.name, arg) {
                 if *n > values::SHORT_SPIN && dice.percent(80) {
                     *n = listed.iter().copied().filter(|n| *n <= values::SHORT_SPIN).max().unwrap_or(0);
                 }

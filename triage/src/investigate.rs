@@ -51,31 +51,6 @@ pub fn investigate(
     from: &Provenance,
     known: &dyn Fn(&Signature) -> bool,
 ) -> Result<Verdict, TargetError> {
-    let t0 = std::time::Instant::now();
-    let r = investigate_inner(pair, program, finding, from, known);
-    eprintln!(
-        "TRIAGE {:?} {} -> {}",
-        t0.elapsed(),
-        finding.line(),
-        match &r {
-            Ok(Verdict::Case(c)) => format!("case {}", c.signature),
-            Ok(Verdict::Known(s)) => format!("known {s}"),
-            Ok(Verdict::Doubt(d)) => format!("doubt {d:?}"),
-            Err(e) => e.to_string(),
-        }
-    );
-    if let Ok(Verdict::Doubt(_)) = &r {
-        eprintln!("{}", parallax_corpus::text::write(program));
-    }
-    r
-}
-fn investigate_inner(
-    pair: &mut Pair,
-    program: &Program,
-    finding: &Finding,
-    from: &Provenance,
-    known: &dyn Fn(&Signature) -> bool,
-) -> Result<Verdict, TargetError> {
     let layer = matches!(finding.class, Class::Hang | Class::Crash);
     let (look, ladder): (&[_], &[_]) =
         if layer { (&LAYER_LADDER, &LAYER_LADDER) } else { (&FIRST_LOOK, &LADDER) };

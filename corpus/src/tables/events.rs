@@ -9,7 +9,7 @@ use Meaning::{Exact, Fd, Flags, Opaque, Pid};
 
 const FDS: Ty = Ty::Ptr(In::Array(POLLFD_IN, 8, 4), Out::Array(POLLFD_OUT, 8));
 /// Milliseconds; -1 waits without end.
-const TIMEOUT: Ty = Ty::OneOf(&[0, 0, 0, 1, 5, u64::MAX]);
+const TIMEOUT: Ty = Ty::OneOf(&[0, 0, 0, 0, 0, 0, 1, u64::MAX]);
 /// `struct epoll_event`, packed on x86-64.
 const EPOLL_IN: &[SField] =
     &[sf("events", 0, 4, Ty::Flags(&EPOLL)), sf("data", 4, 8, Ty::Int(&[0, 1, 2, 7, u64::MAX]))];

@@ -21,7 +21,7 @@ pub const INT_OUT: &[OField] = &[of("value", 0, 4, Exact)];
 
 /// A time of less than a second: seconds are left zero, so that no program sleeps long.
 pub const SHORT_IN: &[SField] =
-    &[sf("tv_nsec", 8, 8, Ty::OneOf(&[0, 1, 1000, 100_000, 2_000_000, 1_000_000_000]))];
+    &[sf("tv_nsec", 8, 8, Ty::OneOf(&[0, 1, 1000, 100_000, 1_000_000_000]))];
 
 /// `struct itimerspec` with long times only. Nanoseconds of the value stay zero or wrong: a timer must never
 /// run out, since when it does is up to the machine.
@@ -82,18 +82,16 @@ pub const RUSAGE_CHILDREN: &[OField] = &rusage(Dur::Children, Dur::Children);
 /// The caller's usage.
 pub const RUSAGE_SELF: &[OField] = &rusage(Dur::SelfUser, Dur::SelfSys);
 
-/// Iterations of a busy loop, about half a nanosecond each. The long ones, long enough for clocks of 10 ms ticks, are
-/// rare: on average a loop takes a fifth of a millisecond.
+/// Iterations of a busy loop, about half a nanosecond each. The long one, of 2 ms, is rare: it costs as much as many
+/// programs.
 pub const SPINS: Ty = Ty::OneOf(&SPIN_CHOICES);
 const SPIN_CHOICES: [u64; 64] = {
     let mut choices = [1000; 64];
     let mut k = 0;
-    while k < 20 {
+    while k < 12 {
         choices[k] = 100_000;
         k += 1;
     }
-    choices[61] = 2_000_000;
-    choices[62] = 2_000_000;
-    choices[63] = 20_000_000;
+    choices[63] = 4_000_000;
     choices
 };

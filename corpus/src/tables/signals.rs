@@ -111,7 +111,7 @@ pub const CALLS: &[Desc] = &[
     signal("rt_sigsuspend", 130, args!["mask": in_struct(SIGSET_IN, 8), "sigsetsize": SIZE])
         .needs(NEED_SIG)
         .blocks()
-        .weight(2),
+        .weight(1),
     signal(
         "rt_sigtimedwait",
         128,

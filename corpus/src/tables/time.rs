@@ -24,7 +24,7 @@ const TMS_OUT: &[OField] = &[
 ];
 /// Sleeps of at most a few milliseconds; whole seconds are left zero, and some nanoseconds are refused.
 const SLEEP_IN: &[SField] =
-    &[sf("tv_nsec", 8, 8, Ty::OneOf(&[0, 1, 1000, 100_000, 2_000_000, 1_000_000_000, u64::MAX]))];
+    &[sf("tv_nsec", 8, 8, Ty::OneOf(&[0, 1, 1000, 100_000, 1_000_000_000, u64::MAX]))];
 const REM_OUT: &[OField] = &[of("rem", 0, 16, Duration(Dur::Left, Unit::Timespec))];
 const ITIMERVAL_IN: &[SField] = &[
     sf("it_interval.tv_sec", 0, 8, Ty::OneOf(&[0, 1000])),

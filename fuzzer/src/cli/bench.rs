@@ -1,6 +1,6 @@
 //! `parallax bench`: programs per second, side by side with a bare fork loop in the same run.
 
-use super::{TargetArgs, code, pairs};
+use super::{PAIRS_A_CORE, TargetArgs, code, cores, pairs};
 use libafl_bolts::rands::StdRand;
 use parallax_corpus::{CallId, Program, tables};
 use parallax_fuzzer::generate::Generator;
@@ -68,7 +68,7 @@ const PROGRAMS: usize = 2048;
 
 /// Runs it.
 pub fn run(options: &Options) -> anyhow::Result<u8> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores();
     // First, while this process is small: a fork costs what its parent has mapped.
     let second = Duration::from_secs(1);
     let forks: Result<Vec<f64>, _> = (0..options.rounds).map(|_| fork_loop(cores, second)).collect();
@@ -135,7 +135,9 @@ fn programs(pair: &Pair) -> Vec<Program> {
 }
 
 fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64) -> anyhow::Result<Figures> {
-    let mut workers = pairs(target, cores)?;
+    let mut workers = pairs(target, PAIRS_A_CORE * cores)?;
+    // The first core's pairs first, so that a prefix of the list is one core.
+    workers = by_core(workers, cores);
     let programs = programs(&workers[0]);
     let time = Duration::from_secs(options.seconds);
     let (mut all, mut one) = (Vec::new(), Vec::new());
@@ -144,7 +146,7 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     let before: Vec<Times> = workers.iter().map(|p| p.times).collect();
     let mut wall = Duration::ZERO;
     for _ in 0..options.rounds {
-        one.push(rate(&mut workers[..1], &programs, time)?);
+        one.push(rate(&mut workers[..PAIRS_A_CORE], &programs, time)?);
         all.push(rate(&mut workers, &programs, time)?);
         wall += time;
     }
@@ -174,6 +176,13 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
         blocked_percent: 100.0 * blocked as f64 / PROGRAMS as f64,
         time: parts,
     })
+}
+
+/// Brings pairs that were spread over the cores in turn into the order of their cores.
+fn by_core(pairs: Vec<Pair>, cores: usize) -> Vec<Pair> {
+    let mut indexed: Vec<(usize, Pair)> = pairs.into_iter().enumerate().collect();
+    indexed.sort_by_key(|(k, _)| k % cores);
+    indexed.into_iter().map(|(_, pair)| pair).collect()
 }
 
 /// Runs every program once; calls that succeeded natively, calls executed, programs that blocked.

@@ -147,18 +147,27 @@ fn repro_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Pairs for that many workers, pinned to a core each where there are enough.
+/// Pairs a core has at work: programs that wait (a blocked read, a slow close) leave it to the others.
+const PAIRS_A_CORE: usize = 4;
+
+/// The cores this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// That many pairs, spread over the cores; both sides of a pair stay on one core, where the pipes between them and us
+/// cost least.
 fn pairs(target: &Arc<dyn Target>, jobs: usize) -> Result<Vec<parallax_harness::pair::Pair>, TargetError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores();
     (0..jobs)
         .map(|worker| {
-            let cpu = (jobs <= cores).then_some(worker);
+            let cpu = Some(worker % cores);
             parallax_harness::pair::Pair::start(Arc::clone(target), Slot { worker, cpu })
         })
         .collect()
 }
 
-/// The number of workers: as asked, or one a core.
+/// The number of pairs: as asked, or some for each core.
 fn jobs(asked: Option<usize>) -> usize {
-    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).clamp(1, 256)
+    asked.unwrap_or_else(|| PAIRS_A_CORE * cores()).clamp(1, 256)
 }
