@@ -22,6 +22,8 @@ pub(super) fn shared_flags(call: &mut Call<'_>) -> Handled {
     if !is_tty(&call.fd(own)?) {
         return Ok(Answer::Kernel);
     }
+    // Whether O_NOATIME is allowed is a question of the program's rights, not of ours: the kernel answers it.
+    let flags = call.int(2) & !libc::O_NOATIME;
     let mut answer = Answer::Kernel;
     for other in call.open_fds()? {
         // One that was closed since, or takes no such flags, is no reason to leave out the next.
@@ -29,7 +31,7 @@ pub(super) fn shared_flags(call: &mut Call<'_>) -> Handled {
             continue;
         }
         if let Ok(fd) = call.fd(other) {
-            if is_tty(&fd) && set_status_flags(&fd, call.int(2)).is_ok() {
+            if is_tty(&fd) && set_status_flags(&fd, flags).is_ok() {
                 answer = Answer::Tampered;
             }
         }
