@@ -103,6 +103,8 @@ pub extern "C" fn main(program: u64) -> ! {
             unsafe { (*shared()).failure = error as i32 };
             exit_group(step);
         }
+    } else {
+        world::open_null();
     }
     let mut run = Run {
         program,

@@ -43,13 +43,9 @@ const LIMITS: [(u64, u64); 5] = [(1, 16 << 20), (3, 8 << 20), (4, 0), (7, 256), 
 pub fn settle_in() {
     syscall(nr::DUP3, [0, FD_IN as u64, O_CLOEXEC, 0, 0, 0]);
     syscall(nr::DUP3, [1, FD_OUT as u64, O_CLOEXEC, 0, 0, 0]);
-    let null = open(b"/dev/null\0", O_RDWR);
-    for fd in 0..3 {
-        if null >= 0 && null != fd {
-            syscall(nr::DUP2, [null as u64, fd as u64, 0, 0, 0, 0]);
-        }
-    }
-    for fd in 3..FD_IN as i64 {
+    // Every child opens its own descriptors 0 to 3. One that they inherited would carry flags, locks and offsets from
+    // program to program.
+    for fd in 0..FD_IN as i64 {
         close(fd);
     }
     for (limit, value) in LIMITS {
@@ -174,7 +170,11 @@ pub fn open_terminal() -> (u64, i64) {
     if master < 0 {
         return (2, master);
     }
-    let slave = open_slave(master);
+    if master != FD_PTM as i64 {
+        syscall(nr::DUP2, [master as u64, FD_PTM, 0, 0, 0, 0]);
+        close(master);
+    }
+    let slave = open_slave(FD_PTM as i64);
     if slave < 0 {
         return (3, slave);
     }
@@ -184,17 +184,25 @@ pub fn open_terminal() -> (u64, i64) {
     }
     let size = [24u16, 80, 0, 0];
     ioctl(slave, TIOCSWINSZ, size.as_ptr() as u64);
-    for fd in 0..3u64 {
-        syscall(nr::DUP2, [slave as u64, fd, 0, 0, 0, 0]);
-    }
-    if master != FD_PTM as i64 {
-        syscall(nr::DUP2, [master as u64, FD_PTM, 0, 0, 0, 0]);
-        close(master);
-    }
-    if slave > FD_PTM as i64 {
-        close(slave);
-    }
+    give_standard(slave);
     (0, 0)
+}
+
+/// Gives a program without a terminal its descriptors 0 to 2.
+pub fn open_null() {
+    let null = open(b"/dev/null\0", O_RDWR);
+    if null >= 0 {
+        give_standard(null);
+    }
+}
+
+fn give_standard(from: i64) {
+    for fd in (0..3).filter(|fd| *fd != from) {
+        syscall(nr::DUP2, [from as u64, fd as u64, 0, 0, 0, 0]);
+    }
+    if from > 2 {
+        close(from);
+    }
 }
 
 /// Waits until kernel workers have carried everything across the program's terminals: `poll` on a terminal
