@@ -149,6 +149,7 @@ fn a_fault_ends_the_program() {
 fn some(ty: &Ty) -> Arg {
     match ty {
         Ty::Const(n) => Arg::Int(*n),
+        Ty::OneOf(numbers) => Arg::Int(numbers[0]),
         Ty::Flags(set) | Ty::Enum(set) => Arg::Int(set.names[0].1),
         Ty::Page => Arg::Int(wire::WINDOW),
         Ty::Path => Arg::Bytes(b"what*/ever??/\"\\".to_vec()),
