@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::*;
 fn main() {
-    let mut pair = Pair::start(Arc::new(Native), Slot { worker: 0, cpu: Some(0) }).unwrap();
+    let mut pair = Pair::start(parallax_harness::targets::choose(&parallax_harness::targets::Choice{name:std::env::args().nth(1),..Default::default()}).unwrap(), Slot { worker: 0, cpu: if std::env::args().nth(2).is_some(){None}else{Some(0)} }).unwrap();
     let g = Generator::new(&[]);
     let w = Weights::even();
     let mut d = StdRand::with_seed(1);

@@ -35,7 +35,7 @@ pub struct RunOptions {
 
 impl RunOptions {
     /// What the search uses.
-    pub const SEARCH: RunOptions = RunOptions { isolation: Isolation::Shared, block_us: 5_000 };
+    pub const SEARCH: RunOptions = RunOptions { isolation: Isolation::Shared, block_us: 3_000 };
     /// What confirmation, minimization and replay use: patient, so that a loaded machine changes no verdict.
     pub const PATIENT: RunOptions = RunOptions { isolation: Isolation::Shared, block_us: 120_000 };
 

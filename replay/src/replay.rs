@@ -2,8 +2,8 @@
 
 use crate::repro::Repro;
 use parallax_corpus::{CompileError, End};
-use parallax_harness::oracles::{Evidence, Finding, Signature, judge};
-use parallax_harness::pair::{Pair, RunOptions};
+use parallax_harness::oracles::{Class, Evidence, Finding, Signature, judge};
+use parallax_harness::pair::{Isolation, Pair, RunOptions};
 use parallax_harness::target::TargetError;
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +71,7 @@ pub fn replay_recorded(repro: &Repro) -> Result<ReplayOutcome, CompileError> {
     Ok(outcome.decided())
 }
 
-/// Runs the program on both sides again, patiently, on the rung of the ladder it was confirmed on.
+/// Runs the program on both sides again, patiently, on the rung of the ladder it was confirmed on, but at most forked.
 ///
 /// # Errors
 /// A side cannot be had. A program that cannot be compiled counts as not run.
@@ -81,7 +81,13 @@ pub fn replay_live(repro: &Repro, pair: &mut Pair, runs: u32) -> Result<ReplayOu
         outcome.unusable = runs;
         return Ok(outcome.decided());
     };
-    let how = RunOptions::PATIENT.at(repro.confirmation.isolation);
+    // A fresh layer for every run proves nothing more once a case is confirmed, and costs a start each; what hangs or
+    // kills a layer needs a new one anyhow.
+    let rung = match repro.finding.class {
+        Class::Hang | Class::Crash => Isolation::Fresh,
+        Class::Divergence | Class::Unsupported => repro.confirmation.isolation.min(Isolation::Forked),
+    };
+    let how = RunOptions::PATIENT.at(rung);
     let copies = vec![repro.program.clone(); runs as usize];
     for result in pair.run(&copies, how)? {
         outcome.add(result.unusable(), result.finding.as_ref());

@@ -82,16 +82,16 @@ pub const RUSAGE_CHILDREN: &[OField] = &rusage(Dur::Children, Dur::Children);
 /// The caller's usage.
 pub const RUSAGE_SELF: &[OField] = &rusage(Dur::SelfUser, Dur::SelfSys);
 
-/// Iterations of a busy loop, about half a nanosecond each. The long one, of 2 ms, is rare: it costs as much as many
+/// Iterations of a busy loop, about half a nanosecond each. The long one, of 1 ms, is rare: it costs as much as many
 /// programs.
 pub const SPINS: Ty = Ty::OneOf(&SPIN_CHOICES);
 const SPIN_CHOICES: [u64; 64] = {
     let mut choices = [1000; 64];
     let mut k = 0;
-    while k < 12 {
+    while k < 4 {
         choices[k] = 100_000;
         k += 1;
     }
-    choices[63] = 4_000_000;
+    choices[63] = 2_000_000;
     choices
 };
