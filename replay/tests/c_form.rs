@@ -115,8 +115,8 @@ fn clocks_and_cpu_times() {
 fn children() {
     let source = "r0 = spawn(1000, 7)\nwait4$pid(r0, out)\n";
     shows(source, 1, |o| o.out[1] = 8);
-    shows("r0 = spawn(0, 0)\nwait4$any(out, 0)\ngetpid()\n", 1, |o| o.ret += 1);
-    shows("getpid()\ngetpgrp()\nr0 = spawn(0, 0)\ngetsid(0)\n", 3, |o| o.ret += 9);
+    shows("r0 = spawn(1000, 0)\nwait4$any(out, 0)\ngetpid()\n", 1, |o| o.ret += 1);
+    shows("getpid()\ngetpgrp()\nr0 = spawn(1000, 0)\ngetsid(0)\n", 3, |o| o.ret += 9);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! From a finding to a case or a doubt: a first look, minimization, the whole isolation ladder, the repro.
 
-use crate::{Lab, Until};
 use crate::confirm::{Confirmed, Doubt, FIRST_LOOK, LADDER, LAYER_LADDER, confirm};
 use crate::minimize::minimize;
+use crate::{Lab, Until};
 use parallax_corpus::Program;
 use parallax_harness::link::Environment;
 use parallax_harness::oracles::{Class, Finding, Signature};

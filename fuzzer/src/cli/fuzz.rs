@@ -155,10 +155,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         };
         println!("{why}: {count} cases in {}, {} of them new", store_dir.display(), summary.new_cases);
         if summary.stats.waiting > 0 {
-            println!(
-                "{} findings still wait to be confirmed: go on with --resume",
-                summary.stats.waiting
-            );
+            println!("{} findings still wait to be confirmed: go on with --resume", summary.stats.waiting);
         }
         if count > 0 {
             println!("read them: parallax show {}/*.plx", store_dir.display());
@@ -219,9 +216,8 @@ impl Triage for CampaignTriage {
         let known: std::collections::BTreeSet<Signature> =
             lock(&self.store).cases().keys().cloned().collect();
         let workers = self.pairs.len();
-        let stop = || {
-            self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|end| Instant::now() >= end)
-        };
+        let stop =
+            || self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|end| Instant::now() >= end);
         let mut answers: Vec<Option<anyhow::Result<investigate::Verdict>>> = Vec::new();
         answers.resize_with(found.len(), || None);
         let slots: Vec<Mutex<&mut Option<_>>> = answers.iter_mut().map(Mutex::new).collect();
@@ -232,7 +228,8 @@ impl Triage for CampaignTriage {
                     let mut pair = lock(pair);
                     for k in (worker..found.len()).step_by(workers) {
                         let (program, finding) = &found[k];
-                        let answer = investigate(&mut pair, stop, program, finding, from, &|s| known.contains(s));
+                        let answer =
+                            investigate(&mut pair, stop, program, finding, from, &|s| known.contains(s));
                         **lock(&slots[k]) = Some(answer.map_err(Into::into));
                     }
                 });
