@@ -1,4 +1,4 @@
-# What people do with Parallax. Needs Rust, make and bash, nothing else.
+# What people do with Parallax. Needs Rust, a C linker, make and bash, nothing else.
 
 SHELL := bash
 CARGO ?= cargo
@@ -15,7 +15,9 @@ help: ## This list
 		printf '  make %-8s %s\n' "$$name" "$$text"; done
 
 run: targets build ## Fuzz the best layer found for TIME (60s) and show the cases it found
-	$(PARALLAX) fuzz --time $(TIME) --out $(OUT)
+	@# Exit code 1 means that cases were found: that is what we are here for. A campaign that is there goes on.
+	@resume=; if [[ -e $(OUT)/corpus ]]; then resume=--resume; fi; \
+	$(PARALLAX) fuzz $$resume --time $(TIME) --out $(OUT) || [[ $$? -eq 1 ]]
 	@shopt -s nullglob; cases=($(OUT)/cases/*.plx); \
 	if [[ $${#cases[@]} -eq 0 ]]; then echo "No case was found in $(TIME)."; \
 	else $(PARALLAX) show "$${cases[@]}"; fi
@@ -23,13 +25,14 @@ run: targets build ## Fuzz the best layer found for TIME (60s) and show the case
 build: ## Build target/release/parallax
 	$(CARGO) build --release
 
-test: targets ## Formatting, lints, and every test on every layer found
+test: targets ## Formatting, lints, every test on every layer found, and the documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test --workspace --release
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
-bench: targets ## Measure programs per second, per layer
-	$(CARGO) bench --workspace
+bench: targets build ## Measure programs per second, per layer
+	$(PARALLAX) bench
 
 targets: ## Install the layers, where that is possible (docs/targets.md)
 	@script/install-targets

@@ -145,7 +145,7 @@ flags! {
     /// No limit.
     RLIM { RLIM_INFINITY = u64::MAX }
     /// The only hard limit of descriptors that programs set: raising one again needs a privilege.
-    NOFILE_MAX { NOFILE_MAX = 1024 }
+    NOFILE_MAX { NOFILE_MAX = 256 }
     /// Scheduling policies.
     SCHED { SCHED_OTHER = 0, SCHED_FIFO = 1, SCHED_RR = 2, SCHED_BATCH = 3, SCHED_IDLE = 5, SCHED_DEADLINE = 6 }
     /// getrandom(2).

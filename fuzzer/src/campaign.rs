@@ -45,6 +45,8 @@ pub struct CampaignOptions {
     pub snapshot_programs: u64,
     /// A snapshot is written after this time.
     pub snapshot_every: Duration,
+    /// Cases that are there already. After a crash they may be more than the snapshot knows.
+    pub known_cases: u64,
     /// No progress line.
     pub quiet: bool,
 }
@@ -64,6 +66,7 @@ impl CampaignOptions {
             seeds: Vec::new(),
             snapshot_programs: 1_000_000,
             snapshot_every: Duration::from_secs(20),
+            known_cases: 0,
             quiet: false,
         }
     }
@@ -94,7 +97,7 @@ pub struct Summary {
 }
 
 /// Runs a campaign with one pool thread for each runner. Blocks until it ends; setting `stop` ends it within
-/// about one message to each runner, or one group of investigations.
+/// about one message to each runner; investigations that are under way end undecided, if triage sees to it.
 ///
 /// # Errors
 /// The directory cannot be used, or a runner failed for good. The state is saved first.
@@ -146,7 +149,8 @@ impl<'a, R: Runner> Campaign<'a, R> {
         let generator = Arc::new(Generator::new(&options.allowed));
         let executor = PoolExecutor::new(runners, stop, options.time.map(|time| started + time))?;
         let engine = Engine::new(&corpus, seed, options.batch, generator, executor)?;
-        let before = snapshot.clone().unwrap_or_default();
+        let mut before = snapshot.clone().unwrap_or_default();
+        before.cases = before.cases.max(options.known_cases);
         let mut campaign = Campaign {
             options,
             engine,
@@ -241,7 +245,9 @@ impl<'a, R: Runner> Campaign<'a, R> {
             if found.is_empty() {
                 break;
             }
+            let mut asked = found.clone().into_iter();
             for verdict in self.triage.investigate(found) {
+                let waiting = asked.next();
                 match verdict {
                     Verdict::Case { signature, calls, program } => {
                         self.new_cases += 1;
@@ -254,6 +260,11 @@ impl<'a, R: Runner> Campaign<'a, R> {
                     }
                     Verdict::Known => self.known_cases += 1,
                     Verdict::Unstable => self.unstable += 1,
+                    Verdict::Undecided => {
+                        if let Some((program, finding)) = waiting {
+                            self.engine.put_back(program, finding)?;
+                        }
+                    }
                 }
             }
             self.report()?;

@@ -154,6 +154,17 @@ impl<'a, R: Runner> Engine<'a, R> {
         Ok(found)
     }
 
+    /// Lets a finding wait for triage.
+    ///
+    /// # Errors
+    /// Only if LibAFL's corpus contradicts itself.
+    pub fn put_back(&mut self, program: Program, finding: Finding) -> anyhow::Result<()> {
+        let mut testcase = Testcase::from(ProgramInput(program));
+        testcase.add_metadata(FindingMeta(finding));
+        self.state.solutions_mut().add(testcase)?;
+        Ok(())
+    }
+
     /// Findings that wait for triage.
     pub fn waiting(&self) -> usize {
         self.state.solutions().count()
@@ -245,9 +256,7 @@ impl<'a, R: Runner> Engine<'a, R> {
             }
         }
         for (program, finding) in &snapshot.waiting {
-            let mut testcase = Testcase::from(ProgramInput(program.clone()));
-            testcase.add_metadata(FindingMeta(finding.clone()));
-            self.state.solutions_mut().add(testcase)?;
+            self.put_back(program.clone(), finding.clone())?;
         }
         Ok(complaints)
     }

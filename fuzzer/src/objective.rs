@@ -29,6 +29,8 @@ pub enum Verdict {
     Known,
     /// Not confirmed: a side disagrees with itself.
     Unstable,
+    /// Not decided, since the campaign was to end: it goes on waiting.
+    Undecided,
 }
 
 /// Confirms and minimizes findings. Called between batches, when no runner is at work, so that it may use the

@@ -23,6 +23,7 @@ mod plan;
 mod setup;
 mod sys;
 
+pub use filter::deny_list_message;
 pub use instance::JailedInstance;
 pub use plan::limits;
 

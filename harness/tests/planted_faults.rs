@@ -100,7 +100,12 @@ const PROGRAMS: &[(&str, &str, &str, &str)] = &[
     ),
     ("getppid-zero", "getppid", "ret", "getppid()"),
     ("umask-ignored", "umask", "ret", "umask(0o77)\numask(0o22)"),
-    ("rlimit-ignored", "getrlimit", "rlim_cur", "setrlimit$nofile({64, 256})\ngetrlimit(RLIMIT_NOFILE, out)"),
+    (
+        "rlimit-ignored",
+        "getrlimit",
+        "rlim_cur",
+        "setrlimit$nofile({64, NOFILE_MAX})\ngetrlimit(RLIMIT_NOFILE, out)",
+    ),
     ("setpriority-ignored", "getpriority", "ret", "setpriority(19)\ngetpriority()"),
     ("wait-echild-lost", "wait4$any", "ret", "wait4$any(out, 0)"),
     (

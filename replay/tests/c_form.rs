@@ -115,8 +115,8 @@ fn clocks_and_cpu_times() {
 fn children() {
     let source = "r0 = spawn(1000, 7)\nwait4$pid(r0, out)\n";
     shows(source, 1, |o| o.out[1] = 8);
-    shows("r0 = spawn(0, 0)\nwait4$any(out, 0)\ngetpid()\n", 1, |o| o.ret += 1);
-    shows("getpid()\ngetpgrp()\nr0 = spawn(0, 0)\ngetsid(0)\n", 3, |o| o.ret += 9);
+    shows("r0 = spawn(1000, 0)\nwait4$any(out, 0)\ngetpid()\n", 1, |o| o.ret += 1);
+    shows("getpid()\ngetpgrp()\nr0 = spawn(1000, 0)\ngetsid(0)\n", 3, |o| o.ret += 9);
 }
 
 #[test]
@@ -149,6 +149,7 @@ fn a_fault_ends_the_program() {
 fn some(ty: &Ty) -> Arg {
     match ty {
         Ty::Const(n) => Arg::Int(*n),
+        Ty::OneOf(numbers) => Arg::Int(numbers[0]),
         Ty::Flags(set) | Ty::Enum(set) => Arg::Int(set.names[0].1),
         Ty::Page => Arg::Int(wire::WINDOW),
         Ty::Path => Arg::Bytes(b"what*/ever??/\"\\".to_vec()),

@@ -18,6 +18,8 @@ pub enum Doubt {
     Flaky(Isolation, Count),
     /// The program could not be set up on a side.
     NotRun,
+    /// The campaign ended before it was decided.
+    Stopped,
 }
 
 /// What a confirmed finding leaves: the counts, and the last run's traces.
@@ -60,6 +62,9 @@ pub fn confirm(
     for &(isolation, n) in ladder {
         let copies = vec![program.clone(); n as usize];
         let results = lab.run(&copies, how.at(isolation))?;
+        if results.len() < copies.len() {
+            return Ok(Err(Doubt::Stopped));
+        }
         let mut here = Count { k: 0, n };
         for result in results {
             if result.unusable() || result.native.outcomes.len() != code.calls.len() {

@@ -1,8 +1,8 @@
 //! From a finding to a case or a doubt: a first look, minimization, the whole isolation ladder, the repro.
 
-use crate::Lab;
 use crate::confirm::{Confirmed, Doubt, FIRST_LOOK, LADDER, LAYER_LADDER, confirm};
 use crate::minimize::minimize;
+use crate::{Lab, Until};
 use parallax_corpus::Program;
 use parallax_harness::link::Environment;
 use parallax_harness::oracles::{Class, Finding, Signature};
@@ -40,12 +40,13 @@ pub enum Verdict {
 /// How patient minimization is with calls that wait: less than confirmation, which has the last word.
 const MINIMIZE: RunOptions = RunOptions { block_us: 30_000, ..RunOptions::PATIENT };
 
-/// Investigates a finding on one pair.
+/// Investigates a finding on one pair. It ends as [`Doubt::Stopped`] soon after `stop` says so.
 ///
 /// # Errors
 /// A side cannot be had any more.
 pub fn investigate(
     pair: &mut Pair,
+    stop: &dyn Fn() -> bool,
     program: &Program,
     finding: &Finding,
     from: &Provenance,
@@ -55,16 +56,20 @@ pub fn investigate(
     let (look, ladder): (&[_], &[_]) =
         if layer { (&LAYER_LADDER, &LAYER_LADDER) } else { (&FIRST_LOOK, &LADDER) };
     let same = |f: &Finding| f.same_core(finding);
-    if let Err(doubt) = confirm(pair, program, &same, look, RunOptions::PATIENT)? {
+    let mut lab = Until { pair, stop };
+    if let Err(doubt) = confirm(&mut lab, program, &same, look, RunOptions::PATIENT)? {
         return Ok(Verdict::Doubt(doubt));
     }
-    let small = minimize(pair, program, finding, MINIMIZE)?;
+    let small = minimize(&mut lab, program, finding, MINIMIZE)?;
+    if lab.stopped() {
+        return Ok(Verdict::Doubt(Doubt::Stopped));
+    }
     let signature = small.finding.signature();
     if known(&signature) {
         return Ok(Verdict::Known(signature));
     }
     let meant = |f: &Finding| f.signature() == signature;
-    let confirmed = match confirm(pair, &small.program, &meant, ladder, RunOptions::PATIENT)? {
+    let confirmed = match confirm(&mut lab, &small.program, &meant, ladder, RunOptions::PATIENT)? {
         Ok(confirmed) => confirmed,
         Err(doubt) => return Ok(Verdict::Doubt(doubt)),
     };

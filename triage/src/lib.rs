@@ -20,11 +20,44 @@ pub trait Lab {
     /// # Errors
     /// A side cannot be had any more.
     fn run(&mut self, programs: &[Program], how: RunOptions) -> Result<Vec<PairResult>, TargetError>;
+
+    /// Whether work on a finding is to end at once, undecided. The last results may be too few then.
+    fn stopped(&self) -> bool {
+        false
+    }
 }
 
 impl Lab for Pair {
     fn run(&mut self, programs: &[Program], how: RunOptions) -> Result<Vec<PairResult>, TargetError> {
         Pair::run(self, programs, how)
+    }
+}
+
+/// Programs between two looks at the clock: a run that waits takes up to 0.1 s.
+const STRIDE: usize = 16;
+
+/// A pair whose work ends when `stop` says so: triage must not keep a campaign from ending.
+pub struct Until<'a> {
+    /// The pair.
+    pub pair: &'a mut Pair,
+    /// Whether to end.
+    pub stop: &'a dyn Fn() -> bool,
+}
+
+impl Lab for Until<'_> {
+    fn run(&mut self, programs: &[Program], how: RunOptions) -> Result<Vec<PairResult>, TargetError> {
+        let mut results = Vec::with_capacity(programs.len());
+        for part in programs.chunks(STRIDE) {
+            if self.stopped() {
+                break;
+            }
+            results.extend(self.pair.run(part, how)?);
+        }
+        Ok(results)
+    }
+
+    fn stopped(&self) -> bool {
+        (self.stop)()
     }
 }
 

@@ -75,6 +75,11 @@ impl Work<'_> {
         let rounds = if self.costly { 1 } else { 2 };
         for round in 0..rounds {
             let results = self.lab.run(candidates, self.how)?;
+            if results.len() < candidates.len() {
+                // Stopped: nothing more will be accepted, and whoever asked throws the rest away.
+                self.left = 0;
+                return Ok(vec![None; candidates.len()]);
+            }
             for (k, result) in results.into_iter().enumerate() {
                 let same = result.finding.filter(|f| f.same_core(&self.finding) || self.same_layer(f));
                 if round == 0 {

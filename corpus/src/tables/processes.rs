@@ -14,7 +14,7 @@ const SUID_OUT: &[OField] = &[of("suid", 0, 4, Exact)];
 const NAME_OUT: &[OField] = &[of("name", 0, 16, Text)];
 const RLIMIT_OUT: &[OField] = &[of("rlim_cur", 0, 8, Exact), of("rlim_max", 8, 8, Exact)];
 const RLIMIT_ANY_OUT: &[OField] = &[of("rlim_cur", 0, 8, Opaque), of("rlim_max", 8, 8, Opaque)];
-/// Hard limits only ever go to one value: raising one again is a matter of privileges, which differ.
+/// Hard limits only ever go to one value, the one they have in the jail: raising one is a matter of privileges, which differ.
 const NOFILE_IN: &[SField] = &[
     sf("rlim_cur", 0, 8, Ty::Int(&[64, 100, 256, 1024, 2000])),
     sf("rlim_max", 8, 8, Ty::Enum(&NOFILE_MAX)),

@@ -10,12 +10,16 @@ use parallax_harness::oracles::{Finding, Signature};
 use parallax_harness::pair::{Pair, RunOptions};
 use parallax_harness::target::Target;
 use parallax_harness::targets::native::Native;
+use parallax_triage::confirm::Doubt;
 use parallax_triage::investigate::{self, Provenance, investigate};
 use parallax_triage::store::CaseStore;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// What is under investigation when the time is up gets this much longer.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Search for differences between a target and native Linux.
 #[derive(Debug, clap::Args)]
@@ -47,7 +51,7 @@ pub struct Options {
     /// Seed of all randomness
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Pairs of a native agent and a target agent; one a core unless given
+    /// Pairs of a native agent and a target agent; four a core unless given
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Go on with the campaign in OUT
@@ -109,21 +113,27 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     let (store, unreadable) =
         CaseStore::open(&store_dir).with_context(|| format!("cannot use {}", store_dir.display()))?;
     unreadable.iter().for_each(|error| eprintln!("left alone: {error}"));
-    let triage = CampaignTriage {
+    let known_cases = store.cases().len() as u64;
+    let mut triage = CampaignTriage {
         pairs: pairs.clone(),
         from: provenance(&*target, &options.target, options.seed)?,
         store: Mutex::new(store),
         failure: Mutex::new(None),
+        stop: Arc::clone(&stop),
+        deadline: None,
     };
     let limited = options.time.is_some() || options.execs.is_some() || options.stop_after.is_some();
+    let time = options.time.or((!limited).then_some(Duration::from_secs(60)));
+    triage.deadline = time.map(|time| Instant::now() + time + GRACE);
     let campaign = CampaignOptions {
         target: target.name(),
         seed: options.seed,
-        time: options.time.or((!limited).then_some(Duration::from_secs(60))),
+        time,
         execs: options.execs,
         stop_after: options.stop_after,
         allowed,
         quiet: options.quiet,
+        known_cases,
         ..CampaignOptions::new(options.out.clone())
     };
     let runners =
@@ -144,6 +154,9 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
             Ending::Stopped => "stopped",
         };
         println!("{why}: {count} cases in {}, {} of them new", store_dir.display(), summary.new_cases);
+        if summary.stats.waiting > 0 {
+            println!("{} findings still wait to be confirmed: go on with --resume", summary.stats.waiting);
+        }
         if count > 0 {
             println!("read them: parallax show {}/*.plx", store_dir.display());
         }
@@ -190,6 +203,8 @@ struct CampaignTriage {
     from: Provenance,
     store: Mutex<CaseStore>,
     failure: Mutex<Option<anyhow::Error>>,
+    stop: Arc<AtomicBool>,
+    deadline: Option<Instant>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -201,17 +216,20 @@ impl Triage for CampaignTriage {
         let known: std::collections::BTreeSet<Signature> =
             lock(&self.store).cases().keys().cloned().collect();
         let workers = self.pairs.len();
+        let stop =
+            || self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|end| Instant::now() >= end);
         let mut answers: Vec<Option<anyhow::Result<investigate::Verdict>>> = Vec::new();
         answers.resize_with(found.len(), || None);
         let slots: Vec<Mutex<&mut Option<_>>> = answers.iter_mut().map(Mutex::new).collect();
         std::thread::scope(|scope| {
             for (worker, pair) in self.pairs.iter().enumerate() {
-                let (found, known, slots, from) = (&found, &known, &slots, &self.from);
+                let (found, known, slots, from, stop) = (&found, &known, &slots, &self.from, &stop);
                 scope.spawn(move || {
                     let mut pair = lock(pair);
                     for k in (worker..found.len()).step_by(workers) {
                         let (program, finding) = &found[k];
-                        let answer = investigate(&mut pair, program, finding, from, &|s| known.contains(s));
+                        let answer =
+                            investigate(&mut pair, stop, program, finding, from, &|s| known.contains(s));
                         **lock(&slots[k]) = Some(answer.map_err(Into::into));
                     }
                 });
@@ -238,7 +256,8 @@ impl CampaignTriage {
                 Err(error) => Err(error.into()),
             },
             Some(Ok(investigate::Verdict::Known(_))) => Ok(Verdict::Known),
-            Some(Ok(investigate::Verdict::Doubt(_))) | None => Ok(Verdict::Unstable),
+            Some(Ok(investigate::Verdict::Doubt(Doubt::Stopped))) | None => Ok(Verdict::Undecided),
+            Some(Ok(investigate::Verdict::Doubt(_))) => Ok(Verdict::Unstable),
             Some(Err(error)) => Err(error),
         };
         kept.unwrap_or_else(|error| {

@@ -23,7 +23,7 @@ pub struct Options {
     /// Folder for the smaller case; the file's own with `-min` unless given
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Pairs to run candidates on; one a core unless given
+    /// Pairs to run candidates on; four a core unless given
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
 }

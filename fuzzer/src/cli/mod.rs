@@ -109,7 +109,7 @@ pub fn run() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::from(code::OK),
         Err(error) => {
-            eprintln!("parallax: {error:#}");
+            eprintln!("parallax: {}", told(&error));
             let no_target = error.chain().any(|e| e.is::<TargetError>());
             // An unknown name is the user's slip, not a missing layer.
             let slip = error
@@ -118,6 +118,18 @@ pub fn run() -> ExitCode {
             ExitCode::from(if no_target && !slip { code::NO_TARGET } else { code::USAGE })
         }
     }
+}
+
+/// The error with its causes, each once: many of our errors name their cause already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// Whoever reads our output has stopped reading (`parallax calls | head`): no error.

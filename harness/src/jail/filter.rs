@@ -67,6 +67,18 @@ fn errno(e: Errno) -> u32 {
     libc::SECCOMP_RET_ERRNO | e as u32
 }
 
+/// The deny list as the agent takes it with `--filter`: a message of `struct sock_filter`s.
+pub fn deny_list_message() -> Vec<u8> {
+    let filter = deny_list();
+    let mut bytes = ((filter.len() * size_of::<sock_filter>()) as u32).to_le_bytes().to_vec();
+    for sock_filter { code, jt, jf, k } in filter {
+        bytes.extend(code.to_le_bytes());
+        bytes.extend([jt, jf]);
+        bytes.extend(k.to_le_bytes());
+    }
+    bytes
+}
+
 /// The deny list. Calls of another architecture kill the process.
 pub(super) fn deny_list() -> Vec<sock_filter> {
     let mut numbers: Vec<u32> = DENIED.iter().map(|&nr| nr as u32).collect();
