@@ -20,8 +20,7 @@ pub const FD_POLLABLE: FdKinds =
 pub const INT_OUT: &[OField] = &[of("value", 0, 4, Exact)];
 
 /// A time of less than a second: seconds are left zero, so that no program sleeps long.
-pub const SHORT_IN: &[SField] =
-    &[sf("tv_nsec", 8, 8, Ty::OneOf(&[0, 1, 1000, 100_000, 1_000_000_000]))];
+pub const SHORT_IN: &[SField] = &[sf("tv_nsec", 8, 8, Ty::OneOf(&[0, 1, 1000, 100_000, 1_000_000_000]))];
 
 /// `struct itimerspec` with long times only. Nanoseconds of the value stay zero or wrong: a timer must never
 /// run out, since when it does is up to the machine.

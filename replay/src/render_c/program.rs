@@ -140,6 +140,7 @@ fn flags(flags: u8) -> String {
         (INS_BLOCKS, "BLOCKS"),
         (INS_SETTLE, "SETTLE"),
         (INS_PROBE, "PROBE"),
+        (INS_REWIND, "REWIND"),
     ];
     let set: Vec<&str> = names.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
     if set.is_empty() { "0".to_owned() } else { set.join(" | ") }
