@@ -2,7 +2,7 @@
 //! memory), it has a text form, and running it cannot scribble over the agent, take its descriptors or its alarm,
 //! or signal processes outside the jail.
 
-use crate::desc::{ArgDesc, HANDLER, In, Kind, NO_PID, Out, SField, Ty};
+use crate::desc::{ArgDesc, HANDLER, In, Kind, NO_PID, Op, Out, SField, Ty};
 use crate::program::{Arg, Call, MAX_BYTES, Program, ProgramError, ResRef};
 use crate::wire;
 
@@ -48,6 +48,11 @@ impl Call {
         }
         let at = Site { program, index };
         for (described, arg) in written.iter().zip(&self.args) {
+            if matches!((desc.op, described.ty, arg), (Op::Vdso(_), Ty::Ptr(..), Arg::Int(_))) {
+                let what =
+                    "vdso functions run in user mode: what a bad pointer does there is nobody's promise";
+                return Err(fail(described.name.to_owned(), what.to_owned()));
+            }
             at.arg(&described.ty, arg).map_err(|what| fail(described.name.to_owned(), what))?;
         }
         self.check_mapping(&written).map_err(|(name, what)| fail(name.to_owned(), what))
@@ -128,6 +133,9 @@ impl Site<'_> {
                     Arg::Out(len) => at_most(*len as usize, MAX_BYTES, "byte"),
                     _ => Err("every element must be a buffer `out[n]`".to_owned()),
                 })
+            }
+            (In::Nothing, Out::Dirents(room), Arg::Out(len)) if *len != u32::from(*room) => {
+                Err(format!("a directory is listed into a buffer of {room} bytes: write `out[{room}]`"))
             }
             (In::Nothing, Out::Buf(max) | Out::Dirents(max) | Out::Opaque(max), Arg::Out(len)) => {
                 at_most(*len as usize, usize::from(*max), "byte")
@@ -353,7 +361,8 @@ mod tests {
         field_ints(Ty::Signal, 1, &[0, 9], &[14, 256 + 14]);
         ints(Ty::Handler, &[0, 1, 2], &[3, WINDOW, MINUS_ONE]);
         ints(Ty::Page, &[WINDOW, WINDOW + 1, WINDOW + SIZE - 1], &[0, WINDOW - 1, WINDOW + SIZE, MINUS_ONE]);
-        static SET: crate::desc::FlagSet = crate::desc::FlagSet { names: &[("A", 1), ("B", MINUS_ONE)] };
+        static SET: crate::desc::FlagSet =
+            crate::desc::FlagSet { names: &[("A", 1), ("B", MINUS_ONE)], free: 0 };
         ints(Ty::Enum(&SET), &[1, MINUS_ONE], &[0, 2]);
         ints(Ty::Flags(&SET), &[0, 1, 2], &[]);
         ints(Ty::SigSet, &[0, MINUS_ONE], &[]);

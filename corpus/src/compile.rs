@@ -85,6 +85,9 @@ pub fn compile(program: &Program, mode: Mode) -> Result<Code, CompileError> {
     if sends_stop(program) {
         flags |= PROG_STOP;
     }
+    if program.calls.iter().any(names_standard_fd) {
+        flags |= PROG_STD;
+    }
     let (count, spans, instrs, image) = (b.count, b.spans, b.instrs, b.image);
     let outs: usize = spans.iter().flatten().map(|s| s.len as usize).sum();
     if outs + calls.len() * 48 + 64 > TRACE_SIZE || count > MAX_INSTRS {
@@ -122,6 +125,19 @@ fn sends_stop(program: &Program) -> bool {
     })
 }
 
+/// Whether a call names one of the descriptors 0 to 2 by its number.
+fn names_standard_fd(call: &Call) -> bool {
+    let named = |ty: Ty, value: &Arg| matches!((ty, value), (Ty::Fd(_), Arg::Int(0..=2)));
+    let in_struct = |fields: &[SField], parts: &[Arg]| fields.iter().zip(parts).any(|(f, v)| named(f.ty, v));
+    call.id.desc().written().zip(&call.args).any(|((_, a), value)| match (a.ty, value) {
+        (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(parts)) => in_struct(fields, parts),
+        (Ty::Ptr(In::Array(fields, ..), _), Arg::Group(elements)) => {
+            elements.iter().any(|e| matches!(e, Arg::Group(parts) if in_struct(fields, parts)))
+        }
+        (ty, value) => named(ty, value),
+    })
+}
+
 /// Whether a call that may wait without end was given a timeout, so that it will not: then lateness is no outcome.
 fn has_timeout(call: &Call) -> bool {
     call.id.desc().written().zip(&call.args).any(|((_, a), value)| match (a.ty, value) {
@@ -154,6 +170,11 @@ fn probes(program: &Program) -> Vec<Call> {
     fds.truncate(MAX_PROBED);
     for (fd, kinds) in fds {
         let fd = || fd.clone();
+        // Once closed, the number may be another one's, which has its own probes.
+        if program.calls.iter().any(|c| c.id.name() == "close" && c.args.first() == Some(&fd())) {
+            probe("fcntl$getfd", vec![fd()]);
+            continue;
+        }
         probe("fcntl$getfl", vec![fd()]);
         probe("fcntl$getfd", vec![fd()]);
         if kinds & (desc::FD_TTY | desc::FD_PTM) != 0 {
@@ -175,7 +196,7 @@ fn probes(program: &Program) -> Vec<Call> {
     if needs & desc::NEED_FS != 0 {
         let r = ResRef { call: (program.calls.len() + calls.len()) as u16, slot: 0 };
         push(&mut calls, "openat$dir", vec![Arg::Bytes(b"/w".to_vec()), Arg::Int(O_DIRECTORY)]);
-        push(&mut calls, "getdents64", vec![Arg::Res(r), Arg::Out(1024)]);
+        push(&mut calls, "getdents64", vec![Arg::Res(r), Arg::Out(2048)]);
     }
     calls
 }
@@ -369,6 +390,9 @@ impl<'a> Builder<'a> {
         }
         if is_probe {
             flags |= INS_PROBE;
+        }
+        if desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(_, Out::Dirents(_)))) {
+            flags |= INS_REWIND;
         }
         let (op, nr) = match desc.op {
             Op::Sys(nr) => (OP_SYSCALL, nr),

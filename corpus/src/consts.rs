@@ -4,9 +4,31 @@ use crate::desc::FlagSet;
 
 macro_rules! flags {
     ($($(#[$doc:meta])* $set:ident { $($name:ident = $value:expr),* $(,)? })*) => {
-        $($(#[$doc])* pub static $set: FlagSet = FlagSet { names: &[$((stringify!($name), $value as u64)),*] };)*
+        $($(#[$doc])* pub static $set: FlagSet = FlagSet { names: &[$((stringify!($name), $value as u64)),*], free: 0 };)*
     };
 }
+
+/// What F_GETFL can show. `O_LARGEFILE` is free: it is 0 in a 64-bit program's headers, so it can neither ask for it
+/// nor name it, and whether the kernel sets the bit itself depends on how the descriptor came to be.
+pub static O_STATUS: FlagSet = FlagSet {
+    names: &[
+        ("O_SYNC", 0o4010000),
+        ("O_RDWR", 2),
+        ("O_WRONLY", 1),
+        ("O_RDONLY", 0),
+        ("O_APPEND", 0o2000),
+        ("O_NONBLOCK", 0o4000),
+        ("O_DSYNC", 0o10000),
+        ("O_ASYNC", 0o20000),
+        ("O_DIRECT", 0o40000),
+        ("O_LARGEFILE", 0o100000),
+        ("O_DIRECTORY", 0o200000),
+        ("O_NOFOLLOW", 0o400000),
+        ("O_NOATIME", 0o1000000),
+        ("O_PATH", 0o10000000),
+    ],
+    free: 0o100000,
+};
 
 flags! {
     /// Flags for opening a terminal.
@@ -31,13 +53,10 @@ flags! {
         O_NOATIME = 0o1000000, O_CLOEXEC = 0o2000000, O_PATH = 0o10000000 }
     /// Flags for opening a directory.
     O_DIR { O_DIRECTORY = 0o200000, O_RDONLY = 0, O_NONBLOCK = 0o4000, O_NOFOLLOW = 0o400000, O_CLOEXEC = 0o2000000 }
-    /// What F_GETFL can show.
-    O_STATUS { O_SYNC = 0o4010000, O_RDWR = 2, O_WRONLY = 1, O_RDONLY = 0, O_APPEND = 0o2000, O_NONBLOCK = 0o4000,
-        O_DSYNC = 0o10000, O_ASYNC = 0o20000, O_DIRECT = 0o40000, O_LARGEFILE = 0o100000, O_DIRECTORY = 0o200000,
-        O_NOFOLLOW = 0o400000, O_NOATIME = 0o1000000, O_PATH = 0o10000000 }
-    /// What F_SETFL changes, and some of what it must ignore.
-    O_SETFL { O_APPEND = 0o2000, O_NONBLOCK = 0o4000, O_ASYNC = 0o20000, O_NOATIME = 0o1000000, O_RDWR = 2, O_WRONLY = 1,
-        O_RDONLY = 0, O_CREAT = 0o100, O_TRUNC = 0o1000, O_DSYNC = 0o10000 }
+    /// What F_SETFL changes, and some of what it must ignore. O_NOATIME is the owner's only (open(2)), and who owns an
+    /// eventfd or a host's device depends on the user namespace.
+    O_SETFL { O_APPEND = 0o2000, O_NONBLOCK = 0o4000, O_ASYNC = 0o20000, O_RDWR = 2, O_WRONLY = 1, O_RDONLY = 0,
+        O_CREAT = 0o100, O_TRUNC = 0o1000, O_DSYNC = 0o10000 }
     /// What F_SETFL changes on a terminal.
     O_SETFL_TTY { O_NONBLOCK = 0o4000, O_APPEND = 0o2000, O_RDWR = 2, O_RDONLY = 0 }
     /// pipe2(2).
@@ -128,7 +147,7 @@ flags! {
     CLOCK { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_PROCESS_CPUTIME_ID = 2, CLOCK_THREAD_CPUTIME_ID = 3,
         CLOCK_MONOTONIC_RAW = 4, CLOCK_REALTIME_COARSE = 5, CLOCK_MONOTONIC_COARSE = 6, CLOCK_BOOTTIME = 7, CLOCK_TAI = 11 }
     /// Clocks to sleep on, and one that refuses.
-    CLOCK_SLEEP { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_THREAD_CPUTIME_ID = 3, CLOCK_BOOTTIME = 7 }
+    CLOCK_SLEEP { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_BOOTTIME = 7 }
     /// Clocks of timer_create(2).
     CLOCK_TIMER { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_PROCESS_CPUTIME_ID = 2, CLOCK_THREAD_CPUTIME_ID = 3,
         CLOCK_BOOTTIME = 7 }

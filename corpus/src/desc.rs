@@ -6,6 +6,8 @@
 pub struct FlagSet {
     /// Name and value. A value that contains others must stand before them (`O_SYNC` before `O_DSYNC`).
     pub names: &'static [(&'static str, u64)],
+    /// Bits that promise nothing to a program: an output may differ in them.
+    pub free: u64,
 }
 
 /// What a number that comes out of a kernel means, and so how two of them may be compared.
@@ -15,7 +17,7 @@ pub enum Meaning {
     Exact,
     /// Text: equal on both sides up to its first NUL.
     Text,
-    /// Equal on both sides; differences are named by these bits.
+    /// Equal on both sides but for the set's free bits; differences are named by its bits.
     Flags(&'static FlagSet),
     /// A descriptor number. The lowest free one is promised (open(2)), so it is compared exactly.
     Fd,
@@ -215,7 +217,9 @@ pub enum Out {
     Array(&'static [OField], u16),
     /// Exact bytes: a buffer of up to so many, the program says how many.
     Buf(u16),
-    /// A buffer of so many bytes filled with `struct linux_dirent64`: compared as a set of names and types.
+    /// A buffer of exactly so many bytes filled with `struct linux_dirent64`, from the directory's start: compared as a
+    /// set of names and types. With less room the entries' order, which is free, would decide which ones come; and
+    /// whether a listing under way shows what is made or removed meanwhile is unspecified (readdir(3p)).
     Dirents(u16),
     /// A buffer of up to so many bytes whose content is not compared.
     Opaque(u16),

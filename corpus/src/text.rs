@@ -51,7 +51,7 @@ mod tests {
     use crate::desc::{FD_ANY, FlagSet, In, Out, SField, Ty, sf};
     use crate::program::{Arg, Call, CallId, Program, ResRef};
 
-    static EVENTS: FlagSet = FlagSet { names: &[("POLLIN", 1), ("POLLOUT", 4)] };
+    static EVENTS: FlagSet = FlagSet { names: &[("POLLIN", 1), ("POLLOUT", 4)], free: 0 };
     const POLLFD: &[SField] = &[
         sf("fd", 0, 4, Ty::Fd(FD_ANY)),
         sf("events", 4, 2, Ty::Flags(&EVENTS)),

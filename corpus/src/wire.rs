@@ -74,6 +74,9 @@ pub const PROG_FS: u32 = 4;
 pub const PROG_MEM: u32 = 8;
 /// The child stops: the agent must go on running to continue it (no `VFORK`).
 pub const PROG_STOP: u32 = 16;
+/// Names descriptors 0 to 2 without a terminal: they are opened anew, since what is shared with the agent (status
+/// flags, locks, owner) would outlive the program.
+pub const PROG_STD: u32 = 32;
 
 // Instruction operations.
 pub const OP_SYSCALL: u8 = 0;
@@ -103,6 +106,8 @@ pub const INS_BLOCKS: u8 = 2;
 pub const INS_SETTLE: u8 = 4;
 /// A probe: also runs after a blocked call.
 pub const INS_PROBE: u8 = 8;
+/// Lists a directory: go back to its start first.
+pub const INS_REWIND: u8 = 16;
 
 // Word kinds.
 pub const WORD_CONST: u8 = 0;

@@ -6,7 +6,7 @@ use crate::knowledge::{self, Direction, Node};
 use crate::resources::{Resource, has_tty, made, makes_path};
 use crate::tally::Weights;
 use crate::values;
-use parallax_corpus::desc::{self, FdKinds, In, Kind, NEED_TTY, NO_PID, Out, SField};
+use parallax_corpus::desc::{self, FdKinds, In, Kind, NEED_TTY, NO_PID, Op, Out, SField};
 use parallax_corpus::{Arg, ArgDesc, Call, CallId, Program, ResRef, Ty, wire};
 
 /// How many makers of makers come before a call.
@@ -120,7 +120,9 @@ impl<'a, D: Dice> Builder<'a, D> {
         match arg.ty {
             Ty::Path => self.path(id, index),
             Ty::Ptr(In::Nothing, Out::Nothing) => Arg::Int(0),
-            Ty::Ptr(..) if self.dice.below(1000) < 12 => Arg::Int(values::bad_address(self.dice)),
+            Ty::Ptr(..) if !matches!(id.desc().op, Op::Vdso(_)) && self.dice.below(1000) < 12 => {
+                Arg::Int(values::bad_address(self.dice))
+            }
             Ty::Ptr(into, out) => self.pointer(id, into, out),
             Ty::Fd(kinds) => {
                 let liked =
@@ -193,8 +195,7 @@ impl<'a, D: Dice> Builder<'a, D> {
     fn pointer(&mut self, id: CallId, into: In, out: Out) -> Arg {
         match (into, out) {
             (In::Nothing, Out::Buf(max) | Out::Opaque(max)) => Arg::Out(values::room(self.dice, max.into())),
-            (In::Nothing, Out::Dirents(max)) if self.dice.percent(90) => Arg::Out(max.into()),
-            (In::Nothing, Out::Dirents(max)) => Arg::Out(values::room(self.dice, max.into())),
+            (In::Nothing, Out::Dirents(room)) => Arg::Out(room.into()),
             (In::Nothing, _) => Arg::Out(0),
             (In::Bytes(max), _) => Arg::Bytes(values::bytes(self.dice, max.into())),
             (In::Struct(fields, _), _) => Arg::Group(fields.iter().map(|f| self.field(id, f)).collect()),

@@ -83,7 +83,7 @@ const PROGRAMS: &[(&str, &str, &str, &str)] = &[
         "ret",
         "openat$create(\"f\", 0o644)\nopenat$create(\"l\", 0o644)\nrenameat2(\"f\", \"l\", RENAME_NOREPLACE)",
     ),
-    ("getdents-dots-lost", "getdents64", "dirp", "r0 = openat$cwd(O_RDONLY)\ngetdents64(r0, out[512])"),
+    ("getdents-dots-lost", "getdents64", "dirp", "r0 = openat$cwd(O_RDONLY)\ngetdents64(r0, out[2048])"),
     ("clock-behind-vdso", "clock_gettime", "tp", "clock_gettime(CLOCK_MONOTONIC, out)"),
     ("nanosleep-einval-lost", "nanosleep", "ret", "nanosleep({1000000000}, out)"),
     (

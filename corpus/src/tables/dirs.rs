@@ -117,7 +117,8 @@ pub const CALLS: &[Desc] = &[
     .needs(NEED_FS)
     .weight(2)
     .since("3.15"),
-    // How many entries fit is the kernel's choice; the names themselves are compared as a set.
+    // Always the whole of a directory: the agent goes back to its start first. How many bytes that takes is the kernel's
+    // choice; the names themselves are compared as a set.
     dir(
         "getdents64",
         217,

@@ -120,6 +120,7 @@ mod tests {
 
     static OPEN: FlagSet = FlagSet {
         names: &[("O_RDONLY", 0), ("O_WRONLY", 1), ("O_RDWR", 2), ("O_SYNC", 0x101000), ("O_DSYNC", 0x1000)],
+        free: 0,
     };
 
     #[test]

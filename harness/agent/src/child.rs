@@ -103,7 +103,7 @@ pub extern "C" fn main(program: u64) -> ! {
             unsafe { (*shared()).failure = error as i32 };
             exit_group(step);
         }
-    } else {
+    } else if program.header.flags & PROG_STD != 0 {
         world::open_null();
     }
     let mut run = Run {
@@ -112,6 +112,7 @@ pub extern "C" fn main(program: u64) -> ! {
         call: 0,
         skip: false,
         blocked: false,
+        settled: false,
         states: [STATE_NOTRUN; MAX_INSTRS],
         rets: [0; MAX_INSTRS],
     };
@@ -131,6 +132,8 @@ struct Run<'a> {
     /// A store before this call had nothing to store.
     skip: bool,
     blocked: bool,
+    /// The terminals' queues have come to rest for the probes.
+    settled: bool,
     states: [u8; MAX_INSTRS],
     rets: [i64; MAX_INSTRS],
 }
@@ -196,6 +199,15 @@ impl Run<'_> {
 
     fn perform(&mut self, op: u8, flags: u8, number: u32, args: [u64; 6], outs: &[u8]) {
         let before = if flags & INS_CLOCKS != 0 { Some((self.now(1), self.now(0))) } else { None };
+        if flags & INS_PROBE != 0 && !self.settled {
+            self.settled = true;
+            if self.program.header.flags & PROG_TTY != 0 {
+                world::settle_for_good();
+            }
+        }
+        if flags & INS_REWIND != 0 {
+            syscall(nr::LSEEK, [args[0], 0, 0, 0, 0, 0]);
+        }
         let blocks = flags & INS_BLOCKS != 0;
         if blocks {
             set_alarm(self.program.header.block_us as u64);

@@ -9,6 +9,7 @@ pub mod nr {
     pub const WRITE: u64 = 1;
     pub const CLOSE: u64 = 3;
     pub const POLL: u64 = 7;
+    pub const LSEEK: u64 = 8;
     pub const MMAP: u64 = 9;
     pub const MUNMAP: u64 = 11;
     pub const RT_SIGACTION: u64 = 13;

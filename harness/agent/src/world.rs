@@ -43,9 +43,8 @@ const LIMITS: [(u64, u64); 5] = [(1, 16 << 20), (3, 8 << 20), (4, 0), (7, 256), 
 pub fn settle_in() {
     syscall(nr::DUP3, [0, FD_IN as u64, O_CLOEXEC, 0, 0, 0]);
     syscall(nr::DUP3, [1, FD_OUT as u64, O_CLOEXEC, 0, 0, 0]);
-    // Every child opens its own descriptors 0 to 3. One that they inherited would carry flags, locks and offsets from
-    // program to program.
-    for fd in 0..FD_IN as i64 {
+    open_null();
+    for fd in 3..FD_IN as i64 {
         close(fd);
     }
     for (limit, value) in LIMITS {
@@ -57,7 +56,25 @@ pub fn settle_in() {
     syscall(nr::RT_SIGPROCMASK, [2, &none as *const u64 as u64, 0, 8, 0, 0]);
     syscall(nr::MKDIRAT, [AT_FDCWD, b"/w\0".as_ptr() as u64, 0o777, 0, 0, 0]);
     syscall(nr::CHDIR, [b"/w\0".as_ptr() as u64, 0, 0, 0, 0, 0]);
+    // A layer may run us under a name of its own, and the timer slack is whoever's that started us.
+    const SET_NAME: u64 = 15;
+    const SET_TIMERSLACK: u64 = 29;
+    syscall(nr::PRCTL, [SET_NAME, b"agent\0".as_ptr() as u64, 0, 0, 0, 0]);
+    syscall(nr::PRCTL, [SET_TIMERSLACK, 50_000, 0, 0, 0, 0]);
     child::install_alarm();
+}
+
+/// Makes descriptors 0 to 2 an open `/dev/null` of their own.
+pub fn open_null() {
+    let null = open(b"/dev/null\0", O_RDWR);
+    for fd in 0..3 {
+        if null >= 0 && null != fd {
+            syscall(nr::DUP2, [null as u64, fd as u64, 0, 0, 0, 0]);
+        }
+    }
+    if null > 2 {
+        close(null);
+    }
 }
 
 /// Bounds the programs where the layer around us is not bounded: no namespaces, mounts, tracing and the like.
@@ -170,11 +187,7 @@ pub fn open_terminal() -> (u64, i64) {
     if master < 0 {
         return (2, master);
     }
-    if master != FD_PTM as i64 {
-        syscall(nr::DUP2, [master as u64, FD_PTM, 0, 0, 0, 0]);
-        close(master);
-    }
-    let slave = open_slave(FD_PTM as i64);
+    let slave = open_slave(master);
     if slave < 0 {
         return (3, slave);
     }
@@ -184,25 +197,17 @@ pub fn open_terminal() -> (u64, i64) {
     }
     let size = [24u16, 80, 0, 0];
     ioctl(slave, TIOCSWINSZ, size.as_ptr() as u64);
-    give_standard(slave);
+    for fd in 0..3u64 {
+        syscall(nr::DUP2, [slave as u64, fd, 0, 0, 0, 0]);
+    }
+    if master != FD_PTM as i64 {
+        syscall(nr::DUP2, [master as u64, FD_PTM, 0, 0, 0, 0]);
+        close(master);
+    }
+    if slave > FD_PTM as i64 {
+        close(slave);
+    }
     (0, 0)
-}
-
-/// Gives a program without a terminal its descriptors 0 to 2.
-pub fn open_null() {
-    let null = open(b"/dev/null\0", O_RDWR);
-    if null >= 0 {
-        give_standard(null);
-    }
-}
-
-fn give_standard(from: i64) {
-    for fd in (0..3).filter(|fd| *fd != from) {
-        syscall(nr::DUP2, [from as u64, fd as u64, 0, 0, 0, 0]);
-    }
-    if from > 2 {
-        close(from);
-    }
 }
 
 /// Waits until kernel workers have carried everything across the program's terminals: `poll` on a terminal
@@ -223,6 +228,38 @@ pub fn settle() {
         let moment = [0u64, 20_000];
         syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
     }
+}
+
+/// Before the probes: waits until no queue changes any more. `poll` does not flush a terminal that can be read
+/// already, nor the other side of a master that nobody has open; so the queues' lengths are watched until two
+/// looks in a row find the same.
+pub fn settle_for_good() {
+    const ROUNDS: usize = 40;
+    let mut before = 0;
+    let mut same = 0;
+    for _ in 0..ROUNDS {
+        settle();
+        let now = queued();
+        same = if now == before { same + 1 } else { 0 };
+        if same == 2 {
+            return;
+        }
+        before = now;
+        let moment = [0u64, 60_000];
+        syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
+    }
+}
+
+/// The lengths of what can be read from the first descriptors, mixed into one number.
+fn queued() -> u64 {
+    const FIONREAD: u64 = 0x541b;
+    let mut all = 0u64;
+    for fd in 0..12 {
+        let mut length = 0u32;
+        ioctl(fd, FIONREAD, &mut length as *mut u32 as u64);
+        all = all.wrapping_mul(0x1_0000_01b3).wrapping_add(length as u64);
+    }
+    all
 }
 
 /// Removes whatever a program left in the working directory.
@@ -263,7 +300,7 @@ fn empty(dir: i64, depth: u32) {
         }
         if removed {
             // rewind
-            syscall(8, [dir as u64, 0, 0, 0, 0, 0]);
+            syscall(nr::LSEEK, [dir as u64, 0, 0, 0, 0, 0]);
         }
     }
 }

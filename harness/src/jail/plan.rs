@@ -278,7 +278,7 @@ fn devices(steps: &mut Steps, host: bool) -> Result<(), TargetError> {
     }
     steps.directory("dev/pts", 0o755)?;
     // `max` since all instances share one pool of the kernel's.
-    steps.mount("devpts", "dev/pts", libc::MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620,max=256")?;
+    steps.mount("devpts", "dev/pts", libc::MS_NOEXEC, "newinstance,ptmxmode=0666,mode=600,max=256")?;
     steps.symlink("pts/ptmx", "dev/ptmx")?;
     for (to, path) in [
         ("/proc/self/fd", "dev/fd"),

@@ -229,7 +229,10 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
             .into(),
         ),
         Meaning::Flags(set) => {
-            let diff = a ^ b;
+            let diff = (a ^ b) & !set.free;
+            if diff == 0 {
+                return None;
+            }
             let bit = set.names.iter().find(|(_, v)| *v != 0 && v & diff != 0 && v & !diff == 0);
             let bit = bit.or_else(|| set.names.iter().find(|(_, v)| v & diff != 0));
             let (name, lost) = match bit {

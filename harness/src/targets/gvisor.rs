@@ -302,7 +302,8 @@ fn config(limits: &[(u32, u64)]) -> Value {
             mount("/proc", "proc", &[]),
             // gVisor fills it with the device nodes itself.
             mount("/dev", "tmpfs", &[]),
-            mount("/dev/pts", "devpts", &["newinstance", "ptmxmode=0666", "mode=0620"]),
+            // 0600 is devpts's default, and what runsc's terminals have whatever is asked for; the jail's have it too.
+            mount("/dev/pts", "devpts", &["newinstance", "ptmxmode=0666", "mode=0600"]),
             mount("/tmp", "tmpfs", &["mode=777"]),
             mount("/w", "tmpfs", &["mode=777"]),
         ],

@@ -135,8 +135,13 @@ fn operation(op: u8) -> Option<&'static str> {
 }
 
 fn flags(flags: u8) -> String {
-    let names =
-        [(INS_CLOCKS, "CLOCKS"), (INS_BLOCKS, "BLOCKS"), (INS_SETTLE, "SETTLE"), (INS_PROBE, "PROBE")];
+    let names = [
+        (INS_CLOCKS, "CLOCKS"),
+        (INS_BLOCKS, "BLOCKS"),
+        (INS_SETTLE, "SETTLE"),
+        (INS_PROBE, "PROBE"),
+        (INS_REWIND, "REWIND"),
+    ];
     let set: Vec<&str> = names.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
     if set.is_empty() { "0".to_owned() } else { set.join(" | ") }
 }
