@@ -193,6 +193,9 @@ pub struct Pair {
     pub times: Times,
 }
 
+/// What both sides of one program did: the native trace, then the target's with its last words.
+type Sides = (Trace, (Trace, String));
+
 impl Pair {
     /// Starts both sides.
     ///
@@ -293,7 +296,7 @@ impl Pair {
         &mut self,
         codes: &[&Code],
         how: RunOptions,
-    ) -> Result<Vec<(Trace, (Trace, String))>, TargetError> {
+    ) -> Result<Vec<Sides>, TargetError> {
         if how.isolation == Isolation::Fresh {
             self.native.refresh();
             self.target.refresh();
