@@ -292,11 +292,7 @@ impl Pair {
     }
 
     /// Sends to both, then reads from both.
-    fn run_chunk(
-        &mut self,
-        codes: &[&Code],
-        how: RunOptions,
-    ) -> Result<Vec<Sides>, TargetError> {
+    fn run_chunk(&mut self, codes: &[&Code], how: RunOptions) -> Result<Vec<Sides>, TargetError> {
         if how.isolation == Isolation::Fresh {
             self.native.refresh();
             self.target.refresh();
