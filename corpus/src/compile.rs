@@ -524,7 +524,7 @@ pub fn fields_of(desc: &Desc, spans: &[Span]) -> Vec<FieldAt> {
             Ty::Ptr(_, Out::Array(list, stride)) => (list, stride),
             _ => (&[] as &[OField], span.len),
         };
-        let count = if stride == 0 { 0 } else { span.len / stride };
+        let count = span.len.checked_div(stride).unwrap_or(0);
         for element in 0..count {
             for field in list {
                 let at = base + (element * stride + field.off) as usize;

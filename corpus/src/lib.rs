@@ -1,7 +1,7 @@
 //! Parallax's language: what a program of system calls *is*, and what each call's outputs *mean*.
 //!
 //! Here live programs, calls, arguments and resources ([`program`]), the description tables that type
-//! them ([`desc`], [`tables`]), the compiler to the agent's flat instruction lists ([`compile`], [`wire`]),
+//! them ([`desc`], [`tables`]), the compiler to the agent's flat instruction lists ([`mod@compile`], [`wire`]),
 //! what makes a program well formed ([`check`]), traces ([`trace`]), the two written forms ([`text`], [`pack`]),
 //! and the kernel's names for numbers ([`names`]).
 //! Nothing here runs a call, opens a file or knows a target.

@@ -193,6 +193,9 @@ pub struct Pair {
     pub times: Times,
 }
 
+/// What both sides of one program did: the native trace, then the target's with its last words.
+type Sides = (Trace, (Trace, String));
+
 impl Pair {
     /// Starts both sides.
     ///
@@ -289,11 +292,7 @@ impl Pair {
     }
 
     /// Sends to both, then reads from both.
-    fn run_chunk(
-        &mut self,
-        codes: &[&Code],
-        how: RunOptions,
-    ) -> Result<Vec<(Trace, (Trace, String))>, TargetError> {
+    fn run_chunk(&mut self, codes: &[&Code], how: RunOptions) -> Result<Vec<Sides>, TargetError> {
         if how.isolation == Isolation::Fresh {
             self.native.refresh();
             self.target.refresh();

@@ -2,7 +2,7 @@
 //!
 //! [`repro`] is the file's content and its reading and writing, [`limits`] what keeps hostile files harmless,
 //! [`replay`] judges a case again, recorded or live, [`outcomes`] puts both sides' outcomes beside each other,
-//! [`render_text`] and [`render_c`] show them: to people, to programs, and as a C program that shows the divergence
+//! [`mod@render_text`] and [`mod@render_c`] show them: to people, to programs, and as a C program that shows the divergence
 //! by itself. Nothing here searches, and nothing here decides what is worth keeping.
 
 pub mod limits;

@@ -140,7 +140,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         pairs.iter().map(|pair| PairRunner { pair: Arc::clone(pair), how: RunOptions::SEARCH }).collect();
     let summary = campaign::run(campaign, runners, &triage, &stop)?;
     if let Some(error) = triage.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error.into());
+        return Err(error);
     }
     let cases = triage.store.into_inner().unwrap_or_else(PoisonError::into_inner);
     let count = cases.cases().len();

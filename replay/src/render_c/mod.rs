@@ -3,8 +3,8 @@
 //! shows the divergence by itself: `gcc -static -o case case.c`, then run it on each side.
 //!
 //! `prelude.c` is what every such file needs to run a program (the agent in C), `report.c` what it needs to print and
-//! judge; [`decode`] reads the compiled program, [`program`] writes its calls down, [`verdict`] what is printed and
-//! expected, [`literals`] C's way of writing constants.
+//! judge; `decode` reads the compiled program, `program` writes its calls down, `verdict` what is printed and
+//! expected, `literals` C's way of writing constants.
 
 mod decode;
 mod literals;
