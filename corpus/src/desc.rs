@@ -1,6 +1,12 @@
 //! The vocabulary of the description tables: one [`Desc`] a call, in which every argument has a type and
 //! every output a meaning that the comparison obeys.
 
+mod kinds;
+mod shorthand;
+
+pub use kinds::*;
+pub use shorthand::*;
+
 /// A named set of constants: bits to be joined, or values to choose one of.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FlagSet {
@@ -88,43 +94,6 @@ pub enum Unit {
     /// One i64 of `USER_HZ` ticks, 100 a second.
     Ticks,
 }
-
-/// Bits of descriptor kinds.
-pub type FdKinds = u32;
-/// A regular file.
-pub const FD_FILE: FdKinds = 1;
-/// A directory.
-pub const FD_DIR: FdKinds = 1 << 1;
-/// Either end of a pipe.
-pub const FD_PIPE: FdKinds = 1 << 2;
-/// A terminal's own side.
-pub const FD_TTY: FdKinds = 1 << 3;
-/// A pseudo-terminal's master.
-pub const FD_PTM: FdKinds = 1 << 4;
-/// An eventfd.
-pub const FD_EVENT: FdKinds = 1 << 5;
-/// A timerfd.
-pub const FD_TIMER: FdKinds = 1 << 6;
-/// An epoll instance.
-pub const FD_EPOLL: FdKinds = 1 << 7;
-/// A signalfd.
-pub const FD_SIGNAL: FdKinds = 1 << 8;
-/// A socket.
-pub const FD_SOCK: FdKinds = 1 << 9;
-/// An inotify instance.
-pub const FD_INOTIFY: FdKinds = 1 << 10;
-/// A pidfd.
-pub const FD_PID: FdKinds = 1 << 11;
-/// A null-like device.
-pub const FD_DEV: FdKinds = 1 << 12;
-/// Opened by name without creating: a file, a directory, or `O_PATH`, whichever was there.
-pub const FD_NODE: FdKinds = 1 << 13;
-/// A memfd (always `FD_FILE` as well): the only file that promises seals.
-pub const FD_MEMFD: FdKinds = 1 << 14;
-/// Whatever can be read or written like a stream.
-pub const FD_STREAM: FdKinds = FD_FILE | FD_PIPE | FD_TTY | FD_PTM | FD_SOCK | FD_DEV;
-/// Any descriptor.
-pub const FD_ANY: FdKinds = u32::MAX;
 
 /// What a call makes for later calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -478,70 +447,4 @@ impl Desc {
                 _ => false,
             })
     }
-}
-
-/// Shorthand for tables: an argument.
-pub const fn arg(name: &'static str, ty: Ty) -> ArgDesc {
-    ArgDesc { name, ty }
-}
-/// Shorthand: a field passed in.
-pub const fn sf(name: &'static str, off: u16, size: u8, ty: Ty) -> SField {
-    SField { name, off, size, ty }
-}
-/// Shorthand: a field that comes out.
-pub const fn of(name: &'static str, off: u16, size: u16, meaning: Meaning) -> OField {
-    OField { name, off, size, meaning }
-}
-/// Shorthand: the return value is a descriptor of these kinds.
-pub const fn made_fd(kinds: FdKinds) -> Made {
-    Made { kind: Kind::Fd(kinds), from: From::Ret }
-}
-/// Shorthand: the 32-bit out field at that offset of argument `arg` is a descriptor of these kinds.
-pub const fn made_fd_at(arg: u8, off: u16, kinds: FdKinds) -> Made {
-    Made { kind: Kind::Fd(kinds), from: From::Out(arg, off) }
-}
-/// Shorthand: the return value is a descriptor of the same kind as that written argument.
-pub const fn made_same_as(written: u8) -> Made {
-    Made { kind: Kind::SameAs(written), from: From::Ret }
-}
-/// Shorthand: the path argument of that index comes to name something.
-pub const fn made_path(arg: u8) -> Made {
-    Made { kind: Kind::Path, from: From::PathArg(arg) }
-}
-/// Shorthand: the return value is of that kind.
-pub const fn made_ret(kind: Kind) -> Made {
-    Made { kind, from: From::Ret }
-}
-/// Shorthand: a pointer to an out buffer of up to `max` exact bytes.
-pub const fn out_buf(max: u16) -> Ty {
-    Ty::Ptr(In::Nothing, Out::Buf(max))
-}
-/// Shorthand: a pointer to a struct that comes out.
-pub const fn out(fields: &'static [OField], size: u16) -> Ty {
-    Ty::Ptr(In::Nothing, Out::Fields(fields, size))
-}
-/// Shorthand: a pointer to up to `max` bytes passed in.
-pub const fn in_bytes(max: u16) -> Ty {
-    Ty::Ptr(In::Bytes(max), Out::Nothing)
-}
-/// Shorthand: a pointer to a struct passed in.
-pub const fn in_struct(fields: &'static [SField], size: u16) -> Ty {
-    Ty::Ptr(In::Struct(fields, size), Out::Nothing)
-}
-
-/// Shorthand for tables: a list of arguments, `args!["fd": Ty::Fd(FD_ANY), "count": Ty::Len(1)]`.
-#[macro_export]
-macro_rules! args {
-    ($($name:literal: $ty:expr),* $(,)?) => {{
-        const ARGS: &[$crate::desc::ArgDesc] = &[$($crate::desc::arg($name, $ty)),*];
-        ARGS
-    }};
-}
-/// Shorthand for tables: what a call makes.
-#[macro_export]
-macro_rules! makes {
-    ($($made:expr),* $(,)?) => {{
-        const MAKES: &[$crate::desc::Made] = &[$($made),*];
-        MAKES
-    }};
 }

@@ -12,6 +12,7 @@ pub mod consts;
 pub mod desc;
 pub mod names;
 pub mod pack;
+mod probes;
 pub mod program;
 pub mod tables;
 pub mod text;
