@@ -1,7 +1,7 @@
 //! Well-formed programs for property tests, typed by whatever the description tables say.
 
 use parallax_corpus::check::{MAX_IOV, NO_FD};
-use parallax_corpus::desc::{HANDLER, In, Kind, NO_PID, Out, SField};
+use parallax_corpus::desc::{HANDLER, In, Kind, NO_PID, Op, Out, SField};
 use parallax_corpus::program::MAX_CALLS;
 use parallax_corpus::{Arg, Call, CallId, Program, ResRef, Ty, tables, wire};
 use proptest::prelude::*;
@@ -56,9 +56,11 @@ impl Builder {
     fn push(&mut self, index: usize) {
         let id = CallId::from_index(index).expect("an index of the table");
         let paged = id.desc().written().any(|(_, a)| a.ty == Ty::Page);
+        let vdso = matches!(id.desc().op, Op::Vdso(_));
         let args = id.desc().written().map(|(_, a)| match a.ty {
             // Any length in the lower half of the window: no table has longer ones.
             Ty::Int(_) if paged => Arg::Int(self.any() % (wire::WINDOW_SIZE / 2 + 1)),
+            Ty::Ptr(In::Nothing, Out::Fields(..)) if vdso => Arg::Out(0),
             ty => self.arg(&ty),
         });
         let args = args.collect();
@@ -112,7 +114,8 @@ impl Builder {
             Ty::Ptr(In::IovOut, _) => {
                 Arg::Group((0..self.below(MAX_IOV + 1)).map(|_| Arg::Out(self.below(64) as u32)).collect())
             }
-            Ty::Ptr(In::Nothing, Out::Buf(max) | Out::Dirents(max) | Out::Opaque(max)) => {
+            Ty::Ptr(In::Nothing, Out::Dirents(room)) => Arg::Out(u32::from(*room)),
+            Ty::Ptr(In::Nothing, Out::Buf(max) | Out::Opaque(max)) => {
                 Arg::Out(self.below(usize::from(*max) + 1) as u32)
             }
             Ty::Ptr(In::Nothing, Out::Nothing) => Arg::Int(0),
