@@ -1,8 +1,8 @@
 //! From a typed program to the flat instruction list the agent runs, with the probes that follow it.
 
 use crate::desc::{self, Desc, From, In, OField, Op, Out, SField, Ty};
-use crate::program::{Arg, Call, Program, ProgramError, ResRef};
 use crate::probes;
+use crate::program::{Arg, Call, Program, ProgramError, ResRef};
 use crate::wire::{self, *};
 
 /// Where one stretch of a call's out bytes comes from.

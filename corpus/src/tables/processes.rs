@@ -87,7 +87,7 @@ pub const CALLS: &[Desc] = &[
         "prctl$set_timerslack",
         157,
         args![
-            "option": Ty::Const(29), "ns": Ty::Int(&[1, 0, 50_000, 1_000_000]),
+            "option": Ty::Const(29), "ns": Ty::OneOf(&[1, 0, 50_000, 1_000_000]),
         ],
     )
     .since("2.6.28"),

@@ -244,6 +244,8 @@ fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
             steps.directory(path, mode)?;
         }
     }
+    // A mount of its own, as layers have it: what leads out of it crosses file systems (link(2), EXDEV) on both sides.
+    steps.mount("tmpfs", "w", libc::MS_NODEV, "mode=777,size=32m,nr_inodes=4096")?;
     devices(steps, host)?;
     // A nested layer can mount a procfs of its own only where it already sees a whole one (mount_namespaces(7)).
     let only_pids = !host || spec.filter;
