@@ -29,7 +29,7 @@ pub enum Meaning {
     Fd,
     /// A process id: equal up to renaming; 0 and negative values exactly.
     Pid,
-    /// An inode number: equal up to renaming.
+    /// An inode number in a `struct stat`, whose first word is the device: together they are equal up to renaming.
     Inode,
     /// An address in the program: compared only for being an error or not.
     Address,
@@ -52,8 +52,9 @@ pub enum Meaning {
 pub mod file_types {
     /// All but directories, whose sizes and link counts are the file system's choice.
     pub const NOT_DIR: u16 = !(1 << 4);
-    /// All but devices, whose numbers and groups are up to who mounted them.
-    pub const NOT_DEV: u16 = !(1 << 2 | 1 << 6);
+    /// All but devices, whose numbers and owners are up to who mounted them, and files of no type (eventfd, epoll and
+    /// their like), which the kernel's own root owns, whoever that is inside.
+    pub const NOT_DEV: u16 = !(1 << 2 | 1 << 6 | 1);
     /// Whether a file of that `st_mode` is in the set.
     pub const fn has(types: u16, mode: u16) -> bool {
         types >> (mode >> 12) & 1 == 1

@@ -37,7 +37,8 @@ const STATX_OUT: &[OField] = &[
     of("stx_uid", 20, 4, ByType(28, NOT_DEV)),
     of("stx_gid", 24, 4, ByType(28, NOT_DEV)),
     of("stx_mode", 28, 2, Exact),
-    of("stx_ino", 32, 8, Inode),
+    // Its device is not looked at, and without that it names nothing.
+    of("stx_ino", 32, 8, Opaque),
     of("stx_size", 40, 8, ByType(28, NOT_DIR)),
     of("stx_blocks", 48, 8, SizeHint),
     of("stx_rdev_major", 128, 4, ByType(28, NOT_DEV)),

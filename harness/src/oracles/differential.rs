@@ -29,11 +29,18 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
             finding.kind = "unsupported".into();
             finding.name = desc.base_name().to_owned();
             finding.cause.clone_from(&finding.name);
+        } else if finding.kind == SHIFTED {
+            // Whichever call shows it: an earlier one took a descriptor and did not give it back.
+            finding.name = "descriptors".to_owned();
+            let before = k.min(evidence.code.own).checked_sub(1);
+            finding.cause = before.map_or("start", |b| evidence.code.calls[b].id.name()).to_owned();
         }
         return Verdict::Diverge(finding);
     }
     if evidence.native.end != evidence.target.end {
-        if let Some(last) = evidence.code.own.checked_sub(1) {
+        // The call it died in, not the last one of the program.
+        let died = evidence.native.outcomes.iter().position(|o| o.state == State::Died);
+        if let Some(last) = died.or(evidence.code.own.checked_sub(1)) {
             let shown = (format!("{:?}", evidence.native.end), format!("{:?}", evidence.target.end));
             let kind = format!("{} became {}", shown.0, shown.1);
             return Verdict::Diverge(evidence.finding("differential", last, "end", shown, kind));
@@ -55,6 +62,9 @@ fn is_unsupported(native: &Outcome, target: &Outcome) -> bool {
     const ENOSYS: i32 = 38;
     target.errno() == Some(ENOSYS) && native.state == State::Done && native.errno() != Some(ENOSYS)
 }
+
+/// A descriptor's number is not the lowest free one.
+const SHIFTED: &str = "shifted";
 
 struct Difference {
     field: String,
@@ -164,7 +174,11 @@ fn compare_fields(
             }
             continue;
         }
-        let (x, y) = (word(a), word(b));
+        let (mut x, mut y) = (word(a), word(b));
+        if f.field.meaning == Meaning::Inode {
+            let dev = f.at - f.field.off as usize;
+            (x, y) = (file_id(&native.out, dev, x), file_id(&target.out, dev, y));
+        }
         if let Meaning::ByType(mode_at, types) = f.field.meaning {
             let base = f.at - f.field.off as usize;
             if ![native, target].iter().all(|o| has_type(&o.out, base + mode_at as usize, types)) {
@@ -173,10 +187,16 @@ fn compare_fields(
         }
         if let Some(kind) = differ(f.field.meaning, x, y, size, names) {
             let show = |v| show_meaning(f.field.meaning, v, f.field.size);
-            return difference(show(x), show(y), kind);
+            return difference(show(word(a)), show(word(b)), kind);
         }
     }
     None
+}
+
+/// What names a file: an inode number is one only together with its device, the first word of `struct stat`.
+fn file_id(out: &[u8], dev: usize, ino: u64) -> u64 {
+    let dev = out.get(dev..dev + 8).map_or(0, word);
+    dev.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ ino
 }
 
 fn compare_bytes(desc: &Desc, spans: &[Span], native: &Outcome, target: &Outcome) -> Option<Difference> {
@@ -220,7 +240,8 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
         return None;
     }
     match meaning {
-        Meaning::Exact | Meaning::Text | Meaning::ByType(..) | Meaning::Fd => Some(
+        Meaning::Fd => Some(SHIFTED.into()),
+        Meaning::Exact | Meaning::Text | Meaning::ByType(..) => Some(
             match (a, b) {
                 (0, _) => "zero became something",
                 (_, 0) => "something became zero",
