@@ -264,14 +264,6 @@ pub const CALLS: &[Desc] = &[
     )
     .weight(8),
     fcntl(
-        "fcntl$setfl_tty",
-        args![
-            "fd": Ty::Fd(FD_TTY | FD_PTM), "cmd": Ty::Const(4), "flags": Ty::Flags(&O_SETFL_TTY),
-        ],
-    )
-    .needs(NEED_TTY)
-    .weight(6),
-    fcntl(
         "fcntl$getlk",
         args![
             "fd": Ty::Fd(FD_FILE), "cmd": Ty::Const(5),

@@ -1,7 +1,7 @@
 //! Terminals: opening them, their settings, size, queues, sessions and process groups.
 //! Sources: ioctl_tty(2), termios(3), pty(7), drivers/tty/n_tty.c, drivers/tty/pty.c, drivers/tty/tty_io.c.
 
-use crate::consts::{O_TTY, TCFLOW, TCFLUSH, TERMIOS_C, TERMIOS_I, TERMIOS_L, TERMIOS_O};
+use crate::consts::{O_SETFL_TTY, O_TTY, TCFLOW, TCFLUSH, TERMIOS_C, TERMIOS_I, TERMIOS_L, TERMIOS_O};
 use crate::desc::*;
 use crate::{args, makes};
 use Meaning::{Exact, Fd, Flags, Pid};
@@ -65,7 +65,17 @@ pub const CALLS: &[Desc] = &[
     )
     .makes(makes![made_fd(FD_TTY)])
     .needs(NEED_TTY)
-    .weight(12),
+    .weight(36),
+    // Status flags belong to the open file description: which descriptors share one is worth many programs.
+    Desc::sys(
+        "fcntl$setfl_tty",
+        72,
+        Area::Tty,
+        args!["fd": Ty::Fd(BOTH), "cmd": Ty::Const(4), "flags": Ty::Flags(&O_SETFL_TTY)],
+        Exact,
+    )
+    .needs(NEED_TTY)
+    .weight(20),
     Desc::sys(
         "openat$ptmx",
         257,
