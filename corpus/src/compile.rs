@@ -1,6 +1,6 @@
 //! From a typed program to the flat instruction list the agent runs, with the probes that follow it.
 
-use crate::desc::{self, Desc, From, In, OField, Op, Out, SField, Ty};
+use crate::desc::{self, Desc, From, In, Kind, OField, Op, Out, SField, Ty};
 use crate::probes;
 use crate::program::{Arg, Call, Program, ProgramError, ResRef};
 use crate::wire::{self, *};
@@ -80,7 +80,7 @@ pub fn compile(program: &Program, mode: Mode) -> Result<Code, CompileError> {
     if mode.fork {
         flags |= PROG_FORK;
     }
-    if sends_stop(program) {
+    if may_stop(program) {
         flags |= PROG_STOP;
     }
     if program.calls.iter().any(names_standard_fd) {
@@ -100,26 +100,37 @@ pub fn compile(program: &Program, mode: Mode) -> Result<Code, CompileError> {
     Ok(Code { calls, own, spans, bytes })
 }
 
-/// Joins compiled programs to one request, its length in front.
-pub fn request(codes: &[&Code]) -> Vec<u8> {
+/// Joins compiled programs to one request, its length in front. With `each`, every program is answered by itself.
+pub fn request(codes: &[&Code], each: bool) -> Vec<u8> {
+    let magic = if each { wire::MAGIC_RUN_EACH } else { wire::MAGIC_RUN };
     let len: usize = 8 + codes.iter().map(|c| c.bytes.len()).sum::<usize>();
     let mut bytes = Vec::with_capacity(4 + len);
-    for word in [len as u32, wire::MAGIC_RUN, codes.len() as u32] {
+    for word in [len as u32, magic, codes.len() as u32] {
         bytes.extend_from_slice(&word.to_le_bytes());
     }
     codes.iter().for_each(|c| bytes.extend_from_slice(&c.bytes));
     bytes
 }
 
-/// Whether the program sends a signal that stops, so that its parent must be there to continue it. Linux lets an
-/// orphaned process group ignore all of them but `SIGSTOP` (setpgid(2)); a layer may not.
-fn sends_stop(program: &Program) -> bool {
-    // SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU
+/// Whether the program may stop itself, so that its parent must be there to continue it: it sends a signal that
+/// stops, or types `^Z` at a terminal. Linux lets an orphaned process group ignore all of them but `SIGSTOP`
+/// (setpgid(2)); a layer may not.
+fn may_stop(program: &Program) -> bool {
+    const SUSPEND: u8 = 0x1a;
+    fn types(value: &Arg) -> bool {
+        match value {
+            Arg::Bytes(bytes) => bytes.contains(&SUSPEND),
+            Arg::Group(parts) => parts.iter().any(types),
+            _ => false,
+        }
+    }
+    let tty = program.needs() & desc::NEED_TTY != 0;
     program.calls.iter().any(|c| {
-        c.id.desc()
-            .written()
-            .zip(&c.args)
-            .any(|((_, a), v)| a.ty == Ty::Signal && matches!(v, Arg::Int(19..=22)))
+        c.id.desc().written().zip(&c.args).any(|((_, a), v)| {
+            // SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU
+            let sends = a.ty == Ty::Signal && matches!(v, Arg::Int(19..=22));
+            sends || tty && types(v)
+        })
     })
 }
 
@@ -137,11 +148,13 @@ fn names_standard_fd(call: &Call) -> bool {
 }
 
 /// Whether a call that may wait without end was given a timeout, so that it will not: then lateness is no outcome.
+/// A wrong one is none, since a layer may take it for a second.
 fn has_timeout(call: &Call) -> bool {
     call.id.desc().written().zip(&call.args).any(|((_, a), value)| match (a.ty, value) {
         (Ty::OneOf(_), Arg::Int(ms)) => a.name == "timeout" && (*ms as i32) >= 0,
-        (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(_)) => {
+        (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(values)) => {
             fields.iter().all(|f| f.name.starts_with("tv_"))
+                && values.iter().all(|v| matches!(v, Arg::Int(n) if *n < 1_000_000_000))
         }
         _ => false,
     })
@@ -307,12 +320,43 @@ impl<'a> Builder<'a> {
             }
         }
         let blocks = desc.blocks && !has_timeout(call);
-        self.emit(desc, is_probe, blocks, &words[..desc.args.len().min(6)], &outs);
+        let settles = desc.settle && !is_probe && self.may_name_terminal(call);
+        self.emit(desc, is_probe, settles, blocks, &words[..desc.args.len().min(6)], &outs);
         self.spans.push(spans);
         Ok(())
     }
 
-    fn emit(&mut self, desc: &Desc, is_probe: bool, blocks: bool, words: &[Word], outs: &[(u16, u16)]) {
+    /// Whether a descriptor it takes may be a terminal's, or it takes none.
+    fn may_name_terminal(&self, call: &Call) -> bool {
+        if self.program.needs() & desc::NEED_TTY == 0 {
+            return false;
+        }
+        let mut fds =
+            call.id.desc().written().zip(&call.args).filter(|((_, a), _)| matches!(a.ty, Ty::Fd(_)));
+        let mut none = true;
+        let found = fds.any(|(_, value)| {
+            none = false;
+            match value {
+                Arg::Int(n) => *n <= FD_PTM,
+                Arg::Res(r) => match self.program.kind_of(*r) {
+                    Some(Kind::Fd(kinds)) => kinds & (desc::FD_TTY | desc::FD_PTM) != 0,
+                    _ => true,
+                },
+                _ => true,
+            }
+        });
+        found || none
+    }
+
+    fn emit(
+        &mut self,
+        desc: &Desc,
+        is_probe: bool,
+        settles: bool,
+        blocks: bool,
+        words: &[Word],
+        outs: &[(u16, u16)],
+    ) {
         let mut flags = 0;
         if desc.timed() {
             flags |= INS_CLOCKS;
@@ -320,8 +364,7 @@ impl<'a> Builder<'a> {
         if blocks {
             flags |= INS_BLOCKS;
         }
-        let tty = self.program.needs() & desc::NEED_TTY != 0;
-        if desc.settle && tty && !is_probe {
+        if settles {
             flags |= INS_SETTLE;
         }
         if is_probe {

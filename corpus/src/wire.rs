@@ -2,11 +2,12 @@
 // `harness/build.rs`, into the freestanding agent. So: no `std`, no dependencies, Rust 1.85.
 //
 // All integers are little endian. A *request* is
-//   u32 length of what follows, u32 MAGIC_RUN, u32 number of programs, then the programs.
+//   u32 length of what follows, u32 MAGIC_RUN or MAGIC_RUN_EACH, u32 number of programs, then the programs.
 // A *program* is a `ProgHeader`, `instrs_len` bytes of instructions, `image_len` bytes of arena image.
 // An *instruction* is
 //   u8 op, u8 flags, u8 nargs, u8 nouts, u32 nr, [u8; 8] word kinds, nargs x u64, nouts x (u16 offset, u16 length).
-// A *reply* is u32 length of what follows, u32 MAGIC_REPLY, u32 number of traces, then the traces. A *trace* is
+// A *reply* is u32 length of what follows, u32 MAGIC_REPLY, u32 number of traces, then the traces: one reply for all
+// programs of a request, or, with MAGIC_RUN_EACH, one for each as soon as it is done. A *trace* is
 //   u32 size of what follows, u16 outcomes written, u8 end, u8 signal, i32 detail, i64 start (monotonic ns),
 //   then the outcomes. An *outcome* is
 //   u8 state, u8 flags, u16 out length, u32 zero, i64 ret, [4 x i64 clocks if flags & OUT_CLOCKS], out bytes.
@@ -20,6 +21,8 @@ pub const MAX_FILTER: usize = 4096;
 /// Version of this protocol; part of the hello, so that a stale agent is noticed.
 pub const VERSION: u64 = 1;
 pub const MAGIC_RUN: u32 = 0x5052_4c58;
+/// As [`MAGIC_RUN`], with a reply for each program: whoever waits sees which one does not come back.
+pub const MAGIC_RUN_EACH: u32 = 0x4552_4c58;
 pub const MAGIC_REPLY: u32 = 0x5952_4c58;
 pub const MAGIC_HELLO: u32 = 0x4845_4c58;
 

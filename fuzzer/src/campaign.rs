@@ -246,7 +246,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
                 break;
             }
             let mut asked = found.clone().into_iter();
-            for verdict in self.triage.investigate(found) {
+            for verdict in self.triage.investigate(found, enough - self.new_cases) {
                 let waiting = asked.next();
                 match verdict {
                     Verdict::Case { signature, calls, program } => {

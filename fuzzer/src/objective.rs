@@ -36,8 +36,8 @@ pub enum Verdict {
 /// Confirms and minimizes findings. Called between batches, when no runner is at work, so that it may use the
 /// same pairs.
 pub trait Triage {
-    /// Looks into findings; one verdict for each, in order.
-    fn investigate(&self, found: Vec<(Program, Finding)>) -> Vec<Verdict>;
+    /// Looks into findings; one verdict for each, in order. Beyond `most` new cases the rest stay undecided.
+    fn investigate(&self, found: Vec<(Program, Finding)>, most: u64) -> Vec<Verdict>;
 }
 
 /// How often each raw signature (of programs as they were found, not minimized) was seen.

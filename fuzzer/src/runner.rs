@@ -9,6 +9,7 @@ use libafl::state::HasExecutions;
 use libafl_bolts::tuples::RefIndexable;
 use parallax_corpus::Program;
 use parallax_harness::pair::{Pair, PairResult, RunOptions};
+use parallax_harness::target::TargetError;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,11 +23,15 @@ pub trait Runner: Send {
     /// Runs programs; one result for each, in order.
     ///
     /// # Errors
-    /// A side cannot be had any more. What a *program* does is never an error.
+    /// A side cannot be had any more; or, as [`TargetError::Stopped`], the runner was told to stop, and none of the
+    /// programs counts as run. What a *program* does is never an error.
     fn run(&mut self, programs: &[Program]) -> anyhow::Result<Vec<PairResult>>;
 
     /// How often the target had to be started again so far.
     fn restarts(&self) -> u64;
+
+    /// Called once on the thread that will use it.
+    fn settle_in(&self) {}
 }
 
 /// A [`Pair`] as a runner. The pair is shared with triage, which uses it between batches.
@@ -45,10 +50,14 @@ impl Runner for PairRunner {
     fn restarts(&self) -> u64 {
         lock(&self.pair).restarts()
     }
+
+    fn settle_in(&self) {
+        lock(&self.pair).pin_thread();
+    }
 }
 
-/// A panic in another thread is reported there; what it left behind is still a runner.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// A panic in another thread is reported there; what it left behind is still whole.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -76,8 +85,10 @@ impl<'a, R: Runner> PoolExecutor<'a, R> {
         ensure!(!runners.is_empty(), "no runner was given");
         let name = |i| format!("pair{i}");
         let pool = rayon::ThreadPoolBuilder::new().num_threads(runners.len()).thread_name(name).build()?;
+        let runners: Vec<_> = runners.into_iter().map(Mutex::new).collect();
+        pool.broadcast(|thread| lock(&runners[thread.index()]).settle_in());
         Ok(PoolExecutor {
-            runners: runners.into_iter().map(Mutex::new).collect(),
+            runners,
             pool,
             stop,
             deadline,
@@ -101,19 +112,27 @@ impl<'a, R: Runner> PoolExecutor<'a, R> {
     /// programs have results.
     pub fn run_batch(&mut self, programs: &[Program]) -> Vec<PairResult> {
         let (runners, stop, deadline) = (&self.runners, self.stop, self.deadline);
+        // Large messages for few runners, and at least a few for each, so that none waits long for the others.
+        let chunk = (programs.len() / (4 * runners.len())).clamp(CHUNK, 4 * CHUNK);
         let run = |chunk: &[Program]| -> anyhow::Result<Vec<PairResult>> {
             if stopped(stop, deadline) {
                 return Ok(Vec::new());
             }
             // Never contended: a runner belongs to its thread.
             let mut runner = lock(&runners[rayon::current_thread_index().unwrap_or(0)]);
-            let results = runner.run(chunk)?;
+            let results = match runner.run(chunk) {
+                Err(error) if matches!(error.downcast_ref(), Some(TargetError::Stopped)) => Vec::new(),
+                other => other?,
+            };
+            if results.is_empty() {
+                return Ok(results);
+            }
             let (got, sent) = (results.len(), chunk.len());
             ensure!(got == sent, "a runner answered {got} of {sent} programs");
             Ok(results)
         };
         let chunks: Vec<anyhow::Result<Vec<PairResult>>> =
-            self.pool.install(|| programs.par_chunks(CHUNK).with_max_len(1).map(run).collect());
+            self.pool.install(|| programs.par_chunks(chunk).with_max_len(1).map(run).collect());
         let mut results = Vec::with_capacity(programs.len());
         for chunk in chunks {
             match chunk {

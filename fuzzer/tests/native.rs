@@ -109,7 +109,7 @@ fn how_a_campaign_of_linux_against_itself_goes() {
 struct Doubting;
 
 impl Triage for Doubting {
-    fn investigate(&self, found: Vec<(Program, Finding)>) -> Vec<Verdict> {
+    fn investigate(&self, found: Vec<(Program, Finding)>, _: u64) -> Vec<Verdict> {
         for (program, finding) in &found {
             println!("{}\n{}", finding.signature(), parallax_corpus::text::write(program));
         }

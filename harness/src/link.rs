@@ -6,6 +6,7 @@ use nix::unistd::{read, write};
 use parallax_corpus::wire;
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Why a message did not come or go.
@@ -20,22 +21,42 @@ pub enum LinkError {
     /// What came is no message of the protocol.
     #[error("not the agent's protocol: {0}")]
     Garbage(String),
+    /// Whoever waited was told to stop.
+    #[error("stopped")]
+    Stopped,
     /// Another error of the pipe.
     #[error("pipe: {0}")]
     Io(#[from] Errno),
 }
 
+/// Says whether to stop waiting.
+pub type StopWhen = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Time between two looks at [`StopWhen`].
+const SLICE: Duration = Duration::from_millis(200);
+
 /// The two pipes of one agent.
-#[derive(Debug)]
 pub struct Link {
     to: OwnedFd,
     from: OwnedFd,
+    stop: Option<StopWhen>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("to", &self.to).field("from", &self.from).finish_non_exhaustive()
+    }
 }
 
 impl Link {
     /// Takes the pipe the agent reads from and the one it writes to.
     pub fn new(to: OwnedFd, from: OwnedFd) -> Link {
-        Link { to, from }
+        Link { to, from, stop: None }
+    }
+
+    /// From now on waiting ends as [`LinkError::Stopped`] soon after `stop` says so.
+    pub fn stop_when(&mut self, stop: Option<StopWhen>) {
+        self.stop = stop;
     }
 
     /// Sends a whole request, its length already in front.
@@ -47,7 +68,7 @@ impl Link {
         // A request larger than the pipe blocks until the agent reads on; the deadline covers that by
         // waiting for room first. PIPE_BUF-sized pieces never block once poll says there is room.
         while !bytes.is_empty() {
-            wait(&self.to, PollFlags::POLLOUT, deadline, patience)?;
+            self.wait(&self.to, PollFlags::POLLOUT, deadline, patience)?;
             let piece = &bytes[..bytes.len().min(4096)];
             match write(&self.to, piece) {
                 Ok(n) => bytes = &bytes[n..],
@@ -78,7 +99,7 @@ impl Link {
 
     fn fill(&mut self, mut buf: &mut [u8], deadline: Instant, patience: Duration) -> Result<(), LinkError> {
         while !buf.is_empty() {
-            wait(&self.from, PollFlags::POLLIN, deadline, patience)?;
+            self.wait(&self.from, PollFlags::POLLIN, deadline, patience)?;
             match read(&self.from, buf) {
                 Ok(0) => return Err(LinkError::Closed),
                 Ok(n) => buf = &mut buf[n..],
@@ -89,27 +110,37 @@ impl Link {
         Ok(())
     }
 
+    fn wait(
+        &self,
+        fd: &OwnedFd,
+        events: PollFlags,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Result<(), LinkError> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(LinkError::Timeout(patience));
+            }
+            if self.stop.as_ref().is_some_and(|stop| stop()) {
+                return Err(LinkError::Stopped);
+            }
+            let slice = if self.stop.is_some() { left.min(SLICE) } else { left };
+            let ms = PollTimeout::try_from(slice.as_millis() as u64 + 1).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(fd.as_fd(), events)], ms) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return Ok(()),
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
     /// Reads the agent's hello.
     ///
     /// # Errors
     /// As [`Link::receive`]; or it is another protocol version.
     pub fn hello(&mut self, patience: Duration) -> Result<Environment, LinkError> {
         Environment::decode(&self.receive(patience)?)
-    }
-}
-
-fn wait(fd: &OwnedFd, events: PollFlags, deadline: Instant, patience: Duration) -> Result<(), LinkError> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(LinkError::Timeout(patience));
-        }
-        let ms = PollTimeout::try_from(left.as_millis() as u64 + 1).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(fd.as_fd(), events)], ms) {
-            Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) => return Ok(()),
-            Err(e) => return Err(e.into()),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A pair: one native agent and one target agent that run the same programs at the same time.
 
-use crate::link::{Environment, LinkError};
+use crate::link::{Environment, LinkError, StopWhen};
 use crate::oracles::{self, Evidence, Finding};
 use crate::target::{Instance, Slot, Target, TargetError};
 use crate::targets::native::Native;
@@ -75,7 +75,7 @@ pub struct Times {
 }
 
 /// Programs in one message: from 16 on the transport no longer shows.
-const BATCH: usize = 16;
+const BATCH: usize = 64;
 /// Largest request sent, bytes; well below what the agent takes.
 const REQUEST_SIZE: usize = 256 << 10;
 
@@ -87,17 +87,26 @@ struct Side {
     environment: Environment,
     restarts: u64,
     used: bool,
+    stop: Option<StopWhen>,
+}
+
+/// The traces that came, and why not all did.
+struct Answer {
+    traces: Vec<Trace>,
+    error: Option<LinkError>,
+    /// Each program was to be answered by itself: the first without an answer is the one that did it.
+    each: bool,
 }
 
 impl Side {
     fn start(target: Arc<dyn Target>, slot: Slot) -> Result<Side, TargetError> {
-        let (instance, environment) = launch(&*target, &slot)?;
-        Ok(Side { target, slot, instance: Some(instance), environment, restarts: 0, used: false })
+        let (instance, environment) = launch(&*target, &slot, None)?;
+        Ok(Side { target, slot, instance: Some(instance), environment, restarts: 0, used: false, stop: None })
     }
 
     fn instance(&mut self) -> Result<&mut Box<dyn Instance>, TargetError> {
         if self.instance.is_none() {
-            let (instance, environment) = launch(&*self.target, &self.slot)?;
+            let (instance, environment) = launch(&*self.target, &self.slot, self.stop.clone())?;
             self.environment = environment;
             self.instance = Some(instance);
         }
@@ -129,37 +138,91 @@ impl Side {
         }
     }
 
-    fn send(&mut self, bytes: &[u8], patience: Duration) -> Result<Result<(), LinkError>, TargetError> {
-        self.used = true;
-        Ok(self.instance()?.link().send(bytes, patience))
+    /// Time for one message of answers.
+    fn patience(&self, programs: usize, how: RunOptions) -> Duration {
+        let each = u64::from(how.block_us) / 1000 * 2 + 100;
+        Duration::from_millis(self.target.patience_ms() + each * programs as u64)
     }
 
-    fn receive(&mut self, codes: &[&Code], patience: Duration) -> Result<Vec<Trace>, LinkError> {
+    fn send(
+        &mut self,
+        codes: &[&Code],
+        each: bool,
+        how: RunOptions,
+    ) -> Result<Result<(), LinkError>, TargetError> {
+        self.used = true;
+        let patience = self.patience(codes.len(), how);
+        Ok(self.instance()?.link().send(&request(codes, each), patience))
+    }
+
+    fn receive(&mut self, codes: &[&Code], each: bool, how: RunOptions) -> Answer {
+        let mut traces = Vec::with_capacity(codes.len());
+        let mut error = None;
+        for part in codes.chunks(if each { 1 } else { codes.len().max(1) }) {
+            match self.receive_part(part, self.patience(part.len(), how)) {
+                Ok(part) => traces.extend(part),
+                Err(e) => {
+                    error = Some(e);
+                    break;
+                }
+            }
+        }
+        Answer { traces, error, each }
+    }
+
+    fn receive_part(&mut self, codes: &[&Code], patience: Duration) -> Result<Vec<Trace>, LinkError> {
         let Some(instance) = self.instance.as_mut() else { return Err(LinkError::Closed) };
         let reply = instance.link().receive(patience)?;
         let calls: Vec<usize> = codes.iter().map(|c| c.calls.len()).collect();
         Trace::decode_reply(&reply, &calls).map_err(|e| LinkError::Garbage(e.to_string()))
     }
 
-    /// Runs a batch whose answer did not come, one program at a time, to find the one that did it.
-    fn one_by_one(&mut self, codes: &[&Code], how: RunOptions) -> Result<Vec<(Trace, String)>, TargetError> {
-        codes
-            .iter()
-            .map(|code| {
-                let patience = patience(&*self.target, 1, how) * 2;
-                let answer = match self.send(&request(&[code]), patience)? {
-                    Ok(()) => self.receive(&[code], patience),
-                    Err(e) => Err(e),
-                };
-                Ok(match answer {
-                    Ok(mut traces) => (traces.remove(0), String::new()),
-                    Err(e) => {
-                        let words = self.bury();
-                        (Trace::lost(end_of(&e), code.calls.len()), words)
-                    }
-                })
-            })
-            .collect()
+    /// Waits for the answers to what was sent, if it was.
+    fn answer(
+        &mut self,
+        codes: &[&Code],
+        each: bool,
+        how: RunOptions,
+        sent: Result<(), LinkError>,
+    ) -> Answer {
+        match sent {
+            Ok(()) => self.receive(codes, each, how),
+            Err(error) => Answer { traces: Vec::new(), error: Some(error), each },
+        }
+    }
+
+    /// Brings a batch to its end: what hung or killed the layer is found, the layer started again, and the rest
+    /// run. A trace for each program, and the layer's last words where it did not survive it.
+    fn complete(
+        &mut self,
+        codes: &[&Code],
+        how: RunOptions,
+        first: Answer,
+    ) -> Result<Vec<(Trace, String)>, TargetError> {
+        let mut done: Vec<(Trace, String)> = Vec::with_capacity(codes.len());
+        let mut answer = first;
+        loop {
+            done.extend(answer.traces.into_iter().map(|trace| (trace, String::new())));
+            let Some(error) = answer.error else { return Ok(done) };
+            let words = self.bury();
+            if matches!(error, LinkError::Stopped) {
+                return Err(TargetError::Stopped);
+            }
+            if answer.each || codes.len() - done.len() == 1 {
+                done.push((Trace::lost(end_of(&error), codes[done.len()].calls.len()), words));
+            }
+            let rest = &codes[done.len()..];
+            answer = match rest {
+                [] => return Ok(done),
+                _ => self.ask(rest, how)?,
+            };
+        }
+    }
+
+    /// Sends programs and waits for their answers, one by one.
+    fn ask(&mut self, codes: &[&Code], how: RunOptions) -> Result<Answer, TargetError> {
+        let sent = self.send(codes, true, how)?;
+        Ok(self.answer(codes, true, how, sent))
     }
 }
 
@@ -168,21 +231,24 @@ fn end_of(error: &LinkError) -> End {
 }
 
 /// Starts an instance and reads its hello.
-fn launch(target: &dyn Target, slot: &Slot) -> Result<(Box<dyn Instance>, Environment), TargetError> {
+fn launch(
+    target: &dyn Target,
+    slot: &Slot,
+    stop: Option<StopWhen>,
+) -> Result<(Box<dyn Instance>, Environment), TargetError> {
     let mut instance = target.start(slot)?;
+    instance.link().stop_when(stop);
     match instance.link().hello(Duration::from_secs(20)) {
         Ok(environment) => Ok((instance, environment)),
         Err(e) => {
             instance.kill();
+            if matches!(e, LinkError::Stopped) {
+                return Err(TargetError::Stopped);
+            }
             let words = instance.last_words();
             Err(TargetError::Start { target: target.name(), why: format!("{e}; it said: {}", words.trim()) })
         }
     }
-}
-
-fn patience(target: &dyn Target, programs: usize, how: RunOptions) -> Duration {
-    let each = u64::from(how.block_us) / 1000 * 2 + 100;
-    Duration::from_millis(target.patience_ms() + each * programs as u64)
 }
 
 /// One native agent and one target agent.
@@ -205,6 +271,26 @@ impl Pair {
         let native = Side::start(Arc::new(Native), slot.clone())?;
         let target = Side::start(target, slot)?;
         Ok(Pair { native, target, times: Times::default() })
+    }
+
+    /// From now on a run ends as [`TargetError::Stopped`] soon after `stop` says so; its programs count as not run.
+    pub fn stop_when(&mut self, stop: StopWhen) {
+        for side in [&mut self.native, &mut self.target] {
+            if let Some(instance) = &mut side.instance {
+                instance.link().stop_when(Some(Arc::clone(&stop)));
+            }
+            side.stop = Some(Arc::clone(&stop));
+        }
+    }
+
+    /// Pins the calling thread to the pair's core, if it has one: whoever talks to the pair from another core waits
+    /// for that core to wake up, message by message. Threads and processes it starts inherit that.
+    pub fn pin_thread(&self) {
+        let Some(cpu) = self.native.slot.cpu else { return };
+        let mut set = nix::sched::CpuSet::new();
+        // Where it cannot be pinned it is slower, and as right.
+        let _ =
+            set.set(cpu).and_then(|()| nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set));
     }
 
     /// How often the target had to be started again.
@@ -234,7 +320,7 @@ impl Pair {
     /// dead layer is restarted and its program's trace ends in `Hung` or `Crashed`.
     ///
     /// # Errors
-    /// A side cannot be restarted.
+    /// A side cannot be restarted, or the pair was told to stop.
     pub fn run(&mut self, programs: &[Program], how: RunOptions) -> Result<Vec<PairResult>, TargetError> {
         let (codes, slots) = self.compile(programs, how);
         let mut results: Vec<Option<PairResult>> = vec![None; codes.len()];
@@ -266,7 +352,8 @@ impl Pair {
             if how.isolation == Isolation::Fresh {
                 self.native.refresh();
             }
-            traces.extend(self.native.one_by_one(chunk, how)?.into_iter().map(|(t, _)| Some(t)));
+            let answer = self.native.ask(chunk, how)?;
+            traces.extend(self.native.complete(chunk, how, answer)?.into_iter().map(|(t, _)| Some(t)));
         }
         Ok(slots
             .into_iter()
@@ -303,36 +390,18 @@ impl Pair {
             *sum += now - clock;
             clock = now;
         };
-        let bytes = request(codes);
-        lap(&mut self.times.compile);
-        let for_native = patience(&*self.native.target, codes.len(), how);
-        let for_target = patience(&*self.target.target, codes.len(), how);
-        let sent_native = self.native.send(&bytes, for_native)?;
-        let sent_target = self.target.send(&bytes, for_target)?;
+        let each = [&self.native, &self.target].map(|side| codes.len() > 1 && side.target.answers_each());
+        let native = self.native.send(codes, each[0], how)?;
+        let target = self.target.send(codes, each[1], how)?;
         lap(&mut self.times.send);
-        let native = sent_native.and_then(|()| self.native.receive(codes, for_native));
+        let native = self.native.answer(codes, each[0], how, native);
         lap(&mut self.times.native);
-        let target = sent_target.and_then(|()| self.target.receive(codes, for_target));
+        let target = self.target.answer(codes, each[1], how, target);
         lap(&mut self.times.target);
-        let native = match native {
-            Ok(traces) => traces,
-            Err(_) => {
-                self.native.bury();
-                self.native.one_by_one(codes, how)?.into_iter().map(|(t, _)| t).collect()
-            }
-        };
-        let target = match target {
-            Ok(traces) => traces.into_iter().map(|t| (t, String::new())).collect(),
-            Err(e) => {
-                let words = self.target.bury();
-                if codes.len() == 1 {
-                    vec![(Trace::lost(end_of(&e), codes[0].calls.len()), words)]
-                } else {
-                    self.target.one_by_one(codes, how)?
-                }
-            }
-        };
-        Ok(native.into_iter().zip(target).collect())
+        // Only now: a side that has to be started again would keep the other's answers waiting.
+        let native = self.native.complete(codes, how, native)?.into_iter().map(|(t, _)| t);
+        let target = self.target.complete(codes, how, target)?;
+        Ok(native.zip(target).collect())
     }
 }
 

@@ -49,6 +49,9 @@ pub enum TargetError {
         /// How that was seen.
         why: String,
     },
+    /// The pair was told to stop (see `Pair::stop_when`); nothing is wrong.
+    #[error("stopped")]
+    Stopped,
     /// An unknown name.
     #[error("unknown target `{name}`: {known}")]
     Unknown {
@@ -78,11 +81,20 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// As `start`, or [`TargetError::Inactive`].
     fn canary(&self) -> Result<String, TargetError>;
-    /// How long one batch may take before the layer counts as hung, in milliseconds, beyond the block budgets.
+    /// How long one message may take before the layer counts as hung, in milliseconds, beyond the block budgets.
     fn patience_ms(&self) -> u64 {
         2_000
     }
-    /// Whether its agent's children share memory with it (`clone(VM|VFORK)`) at a profit; just advice.
+    /// Whether each program is answered in a message of its own. That costs a little for each program, and saves
+    /// running a batch again to find the one that hung or killed the layer.
+    fn answers_each(&self) -> bool {
+        true
+    }
+    /// How many instances a core has use for: several, where programs wait more than they compute.
+    fn pairs_a_core(&self) -> usize {
+        4
+    }
+    /// The layer's own program, where it has one.
     fn path(&self) -> Option<PathBuf> {
         None
     }

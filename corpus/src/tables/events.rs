@@ -46,7 +46,7 @@ const fn event(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
 
 /// The table.
 pub const CALLS: &[Desc] = &[
-    event("poll", 7, args!["fds": FDS, "nfds": Ty::Len(0), "timeout": TIMEOUT]).settles().blocks().weight(8),
+    event("poll", 7, args!["fds": FDS, "nfds": Ty::Len(0), "timeout": TIMEOUT]).blocks().weight(8),
     event(
         "ppoll",
         271,
@@ -55,7 +55,6 @@ pub const CALLS: &[Desc] = &[
             "sigmask": in_struct(SIGSET_IN, 8), "sigsetsize": Ty::Const(8),
         ],
     )
-    .settles()
     .blocks(),
     event("epoll_create1", 291, args!["flags": Ty::Flags(&EPOLL_CREATE)])
         .ret(Fd)
@@ -91,7 +90,6 @@ pub const CALLS: &[Desc] = &[
             "timeout": TIMEOUT,
         ],
     )
-    .settles()
     .blocks()
     .weight(5),
     // One event. Of several ready ones Linux takes the longest ready, then the next: epoll_wait(2) says
@@ -103,7 +101,6 @@ pub const CALLS: &[Desc] = &[
             "epfd": EPFD, "events": out(EPOLL_OUT, 12), "maxevents": Ty::Const(1), "timeout": TIMEOUT,
         ],
     )
-    .settles()
     .blocks()
     .weight(8),
     event(
@@ -114,7 +111,6 @@ pub const CALLS: &[Desc] = &[
             "sigmask": in_struct(SIGSET_IN, 8), "sigsetsize": Ty::Const(8),
         ],
     )
-    .settles()
     .blocks()
     .weight(3),
     event(
@@ -125,7 +121,6 @@ pub const CALLS: &[Desc] = &[
             "timeout": in_struct(SHORT_IN, 16), "sigmask": ZERO, "sigsetsize": ZERO,
         ],
     )
-    .settles()
     .blocks()
     .weight(1)
     .since("5.11"),

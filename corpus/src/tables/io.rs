@@ -47,8 +47,12 @@ const SOL_SOCKET: Ty = Ty::Const(1);
 const fn io(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
     Desc::sys(name, nr, Area::Io, args, Exact)
 }
-/// A call that moves bytes between descriptors that may make it wait, terminals among them.
-const fn stream(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
+/// A read that may have to wait, from a terminal among others.
+const fn takes(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
+    io(name, nr, args).blocks()
+}
+/// A write that may have to wait, to a terminal among others.
+const fn gives(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
     io(name, nr, args).settles().blocks()
 }
 /// A socketpair of that kind.
@@ -60,12 +64,12 @@ const ON_OFF: &[SField] = &[sf("value", 0, 4, Ty::Int(&[0, 1]))];
 
 /// The table.
 pub const CALLS: &[Desc] = &[
-    stream("read", 0, args!["fd": Ty::Fd(STREAMS), "buf": out_buf(512), "count": Ty::Len(1)]).weight(8),
+    takes("read", 0, args!["fd": Ty::Fd(STREAMS), "buf": out_buf(512), "count": Ty::Len(1)]).weight(8),
     // Even a descriptor taken for a file may have come to name a pipe (dup2), so these wait too.
     io("read$file", 0, args!["fd": Ty::Fd(NODES), "buf": out_buf(4096), "count": Ty::Len(1)])
         .blocks()
         .weight(6),
-    stream("write", 1, args!["fd": Ty::Fd(STREAMS), "buf": in_bytes(512), "count": Ty::Len(1)]).weight(8),
+    gives("write", 1, args!["fd": Ty::Fd(STREAMS), "buf": in_bytes(512), "count": Ty::Len(1)]).weight(8),
     io("write$file", 1, args!["fd": Ty::Fd(NODES), "buf": in_bytes(4096), "count": Ty::Len(1)])
         .blocks()
         .weight(6),
@@ -85,8 +89,8 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .blocks(),
-    stream("readv", 19, args!["fd": Ty::Fd(STREAMS), "iov": IOV_OUT, "iovcnt": Ty::Len(1)]),
-    stream("writev", 20, args!["fd": Ty::Fd(STREAMS), "iov": IOV_IN, "iovcnt": Ty::Len(1)]),
+    takes("readv", 19, args!["fd": Ty::Fd(STREAMS), "iov": IOV_OUT, "iovcnt": Ty::Len(1)]),
+    gives("writev", 20, args!["fd": Ty::Fd(STREAMS), "iov": IOV_IN, "iovcnt": Ty::Len(1)]),
     // The offset is the fourth word alone on 64-bit machines.
     io(
         "preadv",
@@ -107,7 +111,7 @@ pub const CALLS: &[Desc] = &[
     .blocks()
     .since("2.6.30"),
     // Offset -1 means the file's own position here.
-    stream(
+    takes(
         "preadv2",
         327,
         args![
@@ -116,7 +120,7 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .since("4.6"),
-    stream(
+    gives(
         "pwritev2",
         328,
         args![

@@ -188,7 +188,6 @@ pub const CALLS: &[Desc] = &[
         Exact,
     )
     .needs(NEED_TTY)
-    .settles()
     .blocks()
     .weight(8),
     Desc::sys("setsid", 112, Area::Tty, &[], Pid).weight(2),

@@ -1,8 +1,8 @@
 //! `parallax bench`: programs per second, side by side with a bare fork loop in the same run.
 
-use super::{PAIRS_A_CORE, TargetArgs, code, cores, pairs};
+use super::{TargetArgs, code, cores, pairs};
 use libafl_bolts::rands::StdRand;
-use parallax_corpus::{CallId, Program, tables};
+use parallax_corpus::{Call, CallId, Program, tables};
 use parallax_fuzzer::generate::Generator;
 use parallax_fuzzer::tally::Weights;
 use parallax_harness::bare::fork_loop;
@@ -51,7 +51,9 @@ struct Figures {
     target: String,
     version: String,
     programs_per_second: f64,
-    programs_per_second_one_worker: f64,
+    programs_per_second_one_core: f64,
+    /// Programs of as many calls of getpid() on all cores: what transport, child and judging cost by themselves.
+    getpid_programs_per_second: f64,
     scaling: f64,
     /// Programs on both sides count twice: child processes a second in relation to the bare loop's.
     of_fork_loop: f64,
@@ -94,8 +96,13 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         writeln!(out, "\n{} ({})", f.target, f.version)?;
         writeln!(
             out,
-            "  {:.0} programs/s of {CALLS} calls on {cores} workers, {:.0} on one: {:.2} times",
-            f.programs_per_second, f.programs_per_second_one_worker, f.scaling
+            "  {:.0} programs/s of {CALLS} generated calls on {cores} cores, {:.0} on one: {:.2} times",
+            f.programs_per_second, f.programs_per_second_one_core, f.scaling
+        )?;
+        writeln!(
+            out,
+            "  {:.0} programs/s of {CALLS} times getpid() on {cores} cores",
+            f.getpid_programs_per_second
         )?;
         writeln!(
             out,
@@ -134,25 +141,36 @@ fn programs(pair: &Pair) -> Vec<Program> {
     programs
 }
 
+/// The simplest program of [`CALLS`] calls.
+fn simple() -> Program {
+    let getpid = CallId::named("getpid").map(|id| Call { id, args: Vec::new() });
+    Program { calls: getpid.into_iter().cycle().take(CALLS).collect() }
+}
+
 fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64) -> anyhow::Result<Figures> {
-    let mut workers = pairs(target, PAIRS_A_CORE * cores)?;
+    let a_core = target.pairs_a_core();
+    let mut workers = pairs(target, a_core * cores)?;
     // The first core's pairs first, so that a prefix of the list is one core.
     workers = by_core(workers, cores);
     let programs = programs(&workers[0]);
     let time = Duration::from_secs(options.seconds);
-    let (mut all, mut one) = (Vec::new(), Vec::new());
+    let (mut all, mut one, mut getpid) = (Vec::new(), Vec::new(), Vec::new());
     // Once over everything first, for warmth and for the counts.
     let (ok, calls, blocked) = warm_up(&mut workers, &programs)?;
     let before: Vec<Times> = workers.iter().map(|p| p.times).collect();
     let mut wall = Duration::ZERO;
     for _ in 0..options.rounds {
-        one.push(rate(&mut workers[..PAIRS_A_CORE], &programs, time)?);
+        one.push(rate(&mut workers[..a_core], &programs, time)?);
         all.push(rate(&mut workers, &programs, time)?);
         wall += time;
     }
-    let (all, one) = (median(all), median(one));
     // The first worker ran in both measurements.
     let spent = workers[0].times;
+    let simple = vec![simple(); 64 * workers.len()];
+    for _ in 0..options.rounds {
+        getpid.push(rate(&mut workers, &simple, time)?);
+    }
+    let (all, one) = (median(all), median(one));
     let part =
         |now: Duration, then: Duration| (now - then).as_secs_f64() / (2.0 * wall.as_secs_f64()) * 100.0;
     let then = before[0];
@@ -169,7 +187,8 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
         target: target.name(),
         version: target.version()?,
         programs_per_second: all,
-        programs_per_second_one_worker: one,
+        programs_per_second_one_core: one,
+        getpid_programs_per_second: median(getpid),
         scaling: all / one.max(1e-9),
         of_fork_loop: all / forks.max(1e-9),
         calls_ok_percent: 100.0 * ok as f64 / calls.max(1) as f64,
@@ -208,6 +227,7 @@ fn rate(workers: &mut [Pair], programs: &[Program], time: Duration) -> anyhow::R
             .enumerate()
             .map(|(k, pair)| {
                 scope.spawn(move || -> anyhow::Result<u64> {
+                    pair.pin_thread();
                     let mut run = 0;
                     for batch in programs[k * share..].iter().as_slice().chunks(64).cycle() {
                         if begin.elapsed() >= time {

@@ -5,16 +5,17 @@ use anyhow::Context as _;
 use parallax_corpus::{CallId, Program, tables};
 use parallax_fuzzer::campaign::{self, CampaignOptions, Ending};
 use parallax_fuzzer::objective::{Triage, Verdict};
-use parallax_fuzzer::runner::PairRunner;
+use parallax_fuzzer::runner::{PairRunner, lock};
+use parallax_harness::link::StopWhen;
 use parallax_harness::oracles::{Finding, Signature};
 use parallax_harness::pair::{Pair, RunOptions};
-use parallax_harness::target::Target;
+use parallax_harness::target::{Target, TargetError};
 use parallax_harness::targets::native::Native;
 use parallax_triage::confirm::Doubt;
 use parallax_triage::investigate::{self, Provenance, investigate};
 use parallax_triage::store::CaseStore;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,8 @@ pub struct Options {
     /// Seed of all randomness
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Pairs of a native agent and a target agent; four a core unless given
+    /// Pairs of a native agent and a target agent; unless given, as many a core as the target has use for (gVisor 1,
+    /// others 4)
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Go on with the campaign in OUT
@@ -105,7 +107,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     })
     .context("cannot catch Ctrl-C")?;
     let target = options.target.active()?;
-    let jobs = jobs(options.jobs);
+    let jobs = jobs(&*target, options.jobs);
     let pairs: Vec<Arc<Mutex<Pair>>> =
         pairs(&target, jobs)?.into_iter().map(|pair| Arc::new(Mutex::new(pair))).collect();
     let allowed = allowed_calls(&pairs);
@@ -114,17 +116,20 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         CaseStore::open(&store_dir).with_context(|| format!("cannot use {}", store_dir.display()))?;
     unreadable.iter().for_each(|error| eprintln!("left alone: {error}"));
     let known_cases = store.cases().len() as u64;
-    let mut triage = CampaignTriage {
+    let limited = options.time.is_some() || options.execs.is_some() || options.stop_after.is_some();
+    let time = options.time.or((!limited).then_some(Duration::from_secs(60)));
+    let deadline = time.map(|time| Instant::now() + time + GRACE);
+    let asked = Arc::clone(&stop);
+    let end: StopWhen =
+        Arc::new(move || asked.load(Ordering::Relaxed) || deadline.is_some_and(|end| Instant::now() >= end));
+    pairs.iter().for_each(|pair| lock(pair).stop_when(Arc::clone(&end)));
+    let triage = CampaignTriage {
         pairs: pairs.clone(),
         from: provenance(&*target, &options.target, options.seed)?,
         store: Mutex::new(store),
         failure: Mutex::new(None),
-        stop: Arc::clone(&stop),
-        deadline: None,
+        stop: Arc::clone(&end),
     };
-    let limited = options.time.is_some() || options.execs.is_some() || options.stop_after.is_some();
-    let time = options.time.or((!limited).then_some(Duration::from_secs(60)));
-    triage.deadline = time.map(|time| Instant::now() + time + GRACE);
     let campaign = CampaignOptions {
         target: target.name(),
         seed: options.seed,
@@ -203,46 +208,51 @@ struct CampaignTriage {
     from: Provenance,
     store: Mutex<CaseStore>,
     failure: Mutex<Option<anyhow::Error>>,
-    stop: Arc<AtomicBool>,
-    deadline: Option<Instant>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether what is under way is to end.
+    stop: StopWhen,
 }
 
 impl Triage for CampaignTriage {
-    fn investigate(&self, found: Vec<(Program, Finding)>) -> Vec<Verdict> {
+    fn investigate(&self, found: Vec<(Program, Finding)>, most: u64) -> Vec<Verdict> {
         let known: std::collections::BTreeSet<Signature> =
             lock(&self.store).cases().keys().cloned().collect();
-        let workers = self.pairs.len();
-        let stop =
-            || self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|end| Instant::now() >= end);
-        let mut answers: Vec<Option<anyhow::Result<investigate::Verdict>>> = Vec::new();
+        let next = AtomicUsize::new(0);
+        let mut answers: Vec<Option<Result<investigate::Verdict, TargetError>>> = Vec::new();
         answers.resize_with(found.len(), || None);
         let slots: Vec<Mutex<&mut Option<_>>> = answers.iter_mut().map(Mutex::new).collect();
         std::thread::scope(|scope| {
-            for (worker, pair) in self.pairs.iter().enumerate() {
-                let (found, known, slots, from, stop) = (&found, &known, &slots, &self.from, &stop);
+            for pair in &self.pairs {
+                let (found, known, slots, from, next) = (&found, &known, &slots, &self.from, &next);
                 scope.spawn(move || {
                     let mut pair = lock(pair);
-                    for k in (worker..found.len()).step_by(workers) {
-                        let (program, finding) = &found[k];
-                        let answer =
-                            investigate(&mut pair, stop, program, finding, from, &|s| known.contains(s));
-                        **lock(&slots[k]) = Some(answer.map_err(Into::into));
+                    pair.pin_thread();
+                    loop {
+                        let k = next.fetch_add(1, Ordering::Relaxed);
+                        let Some((program, finding)) = found.get(k) else { break };
+                        let known = |s: &Signature| known.contains(s);
+                        let answer = investigate(&mut pair, &*self.stop, program, finding, from, &known);
+                        **lock(&slots[k]) = Some(answer);
                     }
                 });
             }
         });
         drop(slots);
-        answers.into_iter().map(|answer| self.settle(answer)).collect()
+        let mut left = most;
+        answers
+            .into_iter()
+            .map(|answer| {
+                // What is beyond the number asked for waits, as if nobody had looked at it yet.
+                let verdict = if left == 0 { Verdict::Undecided } else { self.settle(answer) };
+                left -= u64::from(matches!(verdict, Verdict::Case { .. }));
+                verdict
+            })
+            .collect()
     }
 }
 
 impl CampaignTriage {
     /// Stores what is new, in order.
-    fn settle(&self, answer: Option<anyhow::Result<investigate::Verdict>>) -> Verdict {
+    fn settle(&self, answer: Option<Result<investigate::Verdict, TargetError>>) -> Verdict {
         let kept = match answer {
             Some(Ok(investigate::Verdict::Case(repro))) => match lock(&self.store).keep(&repro) {
                 Ok(true) => {
@@ -256,9 +266,11 @@ impl CampaignTriage {
                 Err(error) => Err(error.into()),
             },
             Some(Ok(investigate::Verdict::Known(_))) => Ok(Verdict::Known),
-            Some(Ok(investigate::Verdict::Doubt(Doubt::Stopped))) | None => Ok(Verdict::Undecided),
+            Some(Ok(investigate::Verdict::Doubt(Doubt::Stopped)) | Err(TargetError::Stopped)) | None => {
+                Ok(Verdict::Undecided)
+            }
             Some(Ok(investigate::Verdict::Doubt(_))) => Ok(Verdict::Unstable),
-            Some(Err(error)) => Err(error),
+            Some(Err(error)) => Err(error.into()),
         };
         kept.unwrap_or_else(|error| {
             eprintln!("parallax: {error:#}");

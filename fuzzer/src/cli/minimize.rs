@@ -23,7 +23,7 @@ pub struct Options {
     /// Folder for the smaller case; the file's own with `-min` unless given
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Pairs to run candidates on; four a core unless given
+    /// Pairs to run candidates on; as many a core as the target has use for, unless given
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
 }
@@ -32,7 +32,7 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<u8> {
     let repro = Repro::load(&options.file)?;
     let target = options.target.recorded_or_named(&repro)?;
-    let mut pairs = pairs(&target, jobs(options.jobs))?;
+    let mut pairs = pairs(&target, jobs(&*target, options.jobs))?;
     let from = fuzz::provenance(&*target, &options.target, repro.seed)?;
     let worlds = {
         let (native, target) = pairs[0].environments();

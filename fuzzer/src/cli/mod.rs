@@ -159,9 +159,6 @@ fn repro_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Pairs a core has at work: programs that wait (a blocked read, a slow close) leave it to the others.
-const PAIRS_A_CORE: usize = 4;
-
 /// The cores this process may use.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -179,7 +176,7 @@ fn pairs(target: &Arc<dyn Target>, jobs: usize) -> Result<Vec<parallax_harness::
         .collect()
 }
 
-/// The number of pairs: as asked, or some for each core.
-fn jobs(asked: Option<usize>) -> usize {
-    asked.unwrap_or_else(|| PAIRS_A_CORE * cores()).clamp(1, 256)
+/// The number of pairs: as asked, or as many for each core as the target has use for.
+fn jobs(target: &dyn Target, asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| target.pairs_a_core() * cores()).clamp(1, 256)
 }

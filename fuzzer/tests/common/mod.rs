@@ -112,13 +112,18 @@ pub struct Believing {
 }
 
 impl Triage for Believing {
-    fn investigate(&self, found: Vec<(Program, Finding)>) -> Vec<Verdict> {
+    fn investigate(&self, found: Vec<(Program, Finding)>, most: u64) -> Vec<Verdict> {
         let mut seen = self.seen.lock().unwrap();
+        let mut left = most;
         let verdict = |(program, finding): (Program, Finding)| {
             let signature = finding.signature();
             let new = seen.iter().all(|(_, known)| known.signature() != signature);
+            if new && left == 0 {
+                return Verdict::Undecided;
+            }
             seen.push((program.clone(), finding));
             if new {
+                left -= 1;
                 Verdict::Case { signature, calls: program.calls.len(), program }
             } else {
                 Verdict::Known

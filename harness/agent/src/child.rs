@@ -112,6 +112,7 @@ pub extern "C" fn main(program: u64) -> ! {
         call: 0,
         skip: false,
         blocked: false,
+        stirred: false,
         settled: false,
         states: [STATE_NOTRUN; MAX_INSTRS],
         rets: [0; MAX_INSTRS],
@@ -132,6 +133,8 @@ struct Run<'a> {
     /// A store before this call had nothing to store.
     skip: bool,
     blocked: bool,
+    /// Something may still be on its way across a terminal.
+    stirred: bool,
     /// The terminals' queues have come to rest for the probes.
     settled: bool,
     states: [u8; MAX_INSTRS],
@@ -201,8 +204,8 @@ impl Run<'_> {
         let before = if flags & INS_CLOCKS != 0 { Some((self.now(1), self.now(0))) } else { None };
         if flags & INS_PROBE != 0 && !self.settled {
             self.settled = true;
-            if self.program.header.flags & PROG_TTY != 0 {
-                world::settle_for_good();
+            if self.stirred {
+                world::settle_for_good(self.program.vdso);
             }
         }
         if flags & INS_REWIND != 0 {
@@ -248,7 +251,8 @@ impl Run<'_> {
         }
         let clocks = before.map(|(mono, real)| [mono, self.now(1), real, self.now(0)]);
         if flags & INS_SETTLE != 0 {
-            world::settle();
+            self.stirred = true;
+            world::settle(self.program.vdso);
         }
         self.outcome(state, ret, clocks, if state == STATE_DONE && !is_error(ret) { outs } else { &[] });
     }
@@ -293,15 +297,9 @@ impl Run<'_> {
         self.call += 1;
     }
 
-    /// A clock's reading in nanoseconds: by vdso where there is one, so that a layer's cost stays low.
+    /// A clock's reading in nanoseconds.
     fn now(&self, clock: u64) -> i64 {
-        let mut time = [0i64; 2];
-        let at = time.as_mut_ptr() as u64;
-        let args = [clock, at, 0, 0, 0, 0];
-        if self.program.vdso.call(VDSO_CLOCK_GETTIME as usize, args).is_none() {
-            syscall(nr::CLOCK_GETTIME, args);
-        }
-        time[0] * 1_000_000_000 + time[1]
+        self.program.vdso.now(clock)
     }
 }
 

@@ -81,11 +81,13 @@ fn serve(vdso: &vdso::Vdso) {
     // SAFETY: the request buffer is mapped and `len` bytes of it were just filled; nothing else writes it.
     let request = unsafe { core::slice::from_raw_parts(REQUEST as *const u8, len) };
     let mut at = 0;
-    if take_u32(request, &mut at) != MAGIC_RUN {
+    let magic = take_u32(request, &mut at);
+    if magic != MAGIC_RUN && magic != MAGIC_RUN_EACH {
         exit_group(73);
     }
+    let each = magic == MAGIC_RUN_EACH;
     let count = take_u32(request, &mut at);
-    let mut reply = Reply { len: 12 };
+    let mut reply = Reply { len: Reply::HEAD };
     for _ in 0..count {
         let header = ProgHeader {
             flags: take_u32(request, &mut at),
@@ -101,12 +103,12 @@ fn serve(vdso: &vdso::Vdso) {
         }
         let program = child::Program { header, instrs, image, vdso };
         run(&program, &mut reply);
+        if each {
+            reply.send(1);
+        }
     }
-    reply.put_u32_at(0, reply.len as u32 - 4);
-    reply.put_u32_at(4, MAGIC_REPLY);
-    reply.put_u32_at(8, count);
-    if !write_all(FD_OUT, REPLY as *const u8, reply.len) {
-        exit_group(0);
+    if !each {
+        reply.send(count);
     }
 }
 
@@ -179,6 +181,18 @@ impl Reply {
         // SAFETY: the buffer has MAX_MESSAGE bytes, just checked; `from` points at the trace buffer or a local.
         unsafe { core::ptr::copy_nonoverlapping(from, (REPLY as *mut u8).add(self.len), len) };
         self.len += len;
+    }
+    /// Length, magic and count come first.
+    const HEAD: usize = 12;
+    /// Sends what was put together, `count` traces, and begins anew.
+    fn send(&mut self, count: u32) {
+        self.put_u32_at(0, self.len as u32 - 4);
+        self.put_u32_at(4, MAGIC_REPLY);
+        self.put_u32_at(8, count);
+        if !write_all(FD_OUT, REPLY as *const u8, self.len) {
+            exit_group(0);
+        }
+        self.len = Reply::HEAD;
     }
     fn put_u32_at(&mut self, at: usize, value: u32) {
         // SAFETY: `at` is one of the first three words of the mapped reply buffer.

@@ -215,7 +215,8 @@ pub fn open_terminal() -> (u64, i64) {
 /// tty_buffer_flush_work). Each is polled twice over, since an echo comes back. Where something can be read the
 /// worker is given a moment instead: what it still does (a signal, an echo) is then done with near certainty, and
 /// confirmation sorts the rest out.
-pub fn settle() {
+pub fn settle(vdso: &Vdso) {
+    let begin = vdso.now(MONOTONIC);
     const COUNT: usize = 12;
     let mut fds = [0u64; 2 * COUNT];
     for (k, fd) in fds.iter_mut().enumerate() {
@@ -225,39 +226,58 @@ pub fn settle() {
     let ready = syscall(nr::POLL, [fds.as_mut_ptr() as u64, 2 * COUNT as u64, 0, 0, 0, 0]);
     const POLLIN: u64 = 1 << 48;
     if ready > 0 && fds[..COUNT].iter().any(|fd| fd & POLLIN != 0) {
-        let moment = [0u64, 20_000];
-        syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
+        sleep_since(begin, 20_000, vdso);
+    }
+}
+
+const MONOTONIC: u64 = 1;
+
+/// Sleeps until so many nanoseconds have passed since `begin`, which on a slow layer they have already (there a sleep
+/// of microseconds takes milliseconds).
+fn sleep_since(begin: i64, moment: i64, vdso: &Vdso) {
+    if vdso.now(MONOTONIC) - begin < moment {
+        let time = [0, moment as u64];
+        syscall(nr::NANOSLEEP, [time.as_ptr() as u64, 0, 0, 0, 0, 0]);
     }
 }
 
 /// Before the probes: waits until no queue changes any more. `poll` does not flush a terminal that can be read
 /// already, nor the other side of a master that nobody has open; so the queues' lengths are watched until two
 /// looks in a row find the same.
-pub fn settle_for_good() {
+pub fn settle_for_good(vdso: &Vdso) {
     const ROUNDS: usize = 40;
-    let mut before = 0;
-    let mut same = 0;
+    let mut ask = ALL_PROBED;
+    let mut before = None;
     for _ in 0..ROUNDS {
-        settle();
-        let now = queued();
-        same = if now == before { same + 1 } else { 0 };
-        if same == 2 {
+        let begin = vdso.now(MONOTONIC);
+        settle(vdso);
+        let now = Some(queued(&mut ask));
+        // Nothing that has a queue: nothing to wait for.
+        if now == before || ask == 0 {
             return;
         }
         before = now;
-        let moment = [0u64, 60_000];
-        syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
+        sleep_since(begin, 60_000, vdso);
     }
 }
 
-/// The lengths of what can be read from the first descriptors, mixed into one number.
-fn queued() -> u64 {
+/// The first descriptors, a bit each.
+const ALL_PROBED: u32 = (1 << 12) - 1;
+
+/// The lengths of what can be read from the descriptors in `ask`, mixed into one number; those that have no such
+/// length are taken out of it.
+fn queued(ask: &mut u32) -> u64 {
     const FIONREAD: u64 = 0x541b;
     let mut all = 0u64;
-    for fd in 0..12 {
+    for fd in 0..ALL_PROBED.count_ones() {
+        if *ask >> fd & 1 == 0 {
+            continue;
+        }
         let mut length = 0u32;
-        ioctl(fd, FIONREAD, &mut length as *mut u32 as u64);
-        all = all.wrapping_mul(0x1_0000_01b3).wrapping_add(length as u64);
+        if ioctl(fd as i64, FIONREAD, &mut length as *mut u32 as u64) < 0 {
+            *ask &= !(1 << fd);
+        }
+        all = all.wrapping_mul(0x1_0000_01b3).wrapping_add(length as u64 + 1);
     }
     all
 }
@@ -275,6 +295,8 @@ pub fn empty_working_directory() {
 const AT_REMOVEDIR: u64 = 0x200;
 /// Deeper trees than programs can make in one go.
 const MAX_DEPTH: u32 = 24;
+/// Bytes of the longest directory entry: header, 255 bytes of name, NUL, padding.
+const LONGEST_ENTRY: usize = 280;
 
 fn empty(dir: i64, depth: u32) {
     let mut entries = [0u8; 1024];
@@ -286,6 +308,7 @@ fn empty(dir: i64, depth: u32) {
         }
         let mut at = 0usize;
         let mut removed = false;
+        let mut left = false;
         while at + 19 <= n as usize {
             let len = u16::from_le_bytes([entries[at + 16], entries[at + 17]]) as usize;
             if len < 19 || at + len > n as usize {
@@ -296,9 +319,13 @@ fn empty(dir: i64, depth: u32) {
             if name.starts_with(b".\0") || name.starts_with(b"..\0") {
                 continue;
             }
-            removed |= remove(dir, name, depth);
+            let gone = remove(dir, name, depth);
+            removed |= gone;
+            left |= !gone;
         }
-        if removed {
+        // Where all that there was room for gave way, nothing was skipped: the end comes next.
+        let all = !left && n as usize + LONGEST_ENTRY < entries.len();
+        if removed && !all {
             // rewind
             syscall(nr::LSEEK, [dir as u64, 0, 0, 0, 0, 0]);
         }

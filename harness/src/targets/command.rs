@@ -134,7 +134,7 @@ impl Target for CommandTarget {
     }
 
     fn patience_ms(&self) -> u64 {
-        10_000
+        5_000
     }
 
     fn path(&self) -> Option<PathBuf> {

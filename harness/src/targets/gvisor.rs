@@ -219,7 +219,17 @@ impl Target for Gvisor {
 
     fn patience_ms(&self) -> u64 {
         // A first touch of memory or a fork costs milliseconds there, and ptrace ten times that.
-        if self.platform == Platform::Ptrace { 6_000 } else { 3_000 }
+        if self.platform == Platform::Ptrace { 4_000 } else { 2_000 }
+    }
+
+    fn answers_each(&self) -> bool {
+        // A message to the host costs as much as half a program.
+        false
+    }
+
+    fn pairs_a_core(&self) -> usize {
+        // The sentry computes more than its programs wait: more sandboxes only take the core from each other.
+        1
     }
 
     fn path(&self) -> Option<PathBuf> {

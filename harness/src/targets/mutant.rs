@@ -110,6 +110,10 @@ impl Target for Mutant {
         Ok(Box::new(self.launch(slot)?))
     }
 
+    fn answers_each(&self) -> bool {
+        false
+    }
+
     fn canary(&self) -> Result<String, TargetError> {
         let mut instance = self.launch(&Slot::default())?;
         if let Err(error) = instance.link().hello(HELLO) {
