@@ -12,7 +12,8 @@ use libafl::observers::Observer;
 use libafl::{Error, HasNamedMetadata};
 use libafl_bolts::Named;
 use libafl_bolts::tuples::{Handle, Handled, MatchName, MatchNameRef};
-use parallax_corpus::{Arg, Outcome, Program, State, Ty};
+use parallax_corpus::desc::Meaning;
+use parallax_corpus::{Arg, CallId, Outcome, Program, State, Ty};
 use parallax_harness::pair::PairResult;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -43,12 +44,14 @@ fn mix(parts: &[u64]) -> u32 {
     (hash >> (64 - BITS)) as u32
 }
 
-/// What became of a call, coarsely: its state, its errno, or how large its answer was.
-fn class_of(outcome: &Outcome) -> u64 {
+/// What became of a call, coarsely: its state, its errno, or how large its answer was, if that says anything (a pid is
+/// small only in an agent that is new).
+fn class_of(id: CallId, outcome: &Outcome) -> u64 {
     match (outcome.state, outcome.errno()) {
         (State::Done, Some(errno)) => 0x1000 + errno as u64,
         (State::Done, None) => match outcome.ret {
             0 => 1,
+            _ if !matches!(id.desc().ret, Meaning::Exact | Meaning::Fd) => 3,
             1..=15 => 2,
             _ => 3,
         },
@@ -79,7 +82,7 @@ impl Classes {
                 break;
             }
             let id = call.id.index() as u64 + 1;
-            let class = class_of(outcome);
+            let class = class_of(call.id, outcome);
             let ok = u64::from(outcome.ok());
             self.coarse.push(mix(&[side, id, class]));
             if side == 1 {

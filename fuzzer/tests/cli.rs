@@ -79,7 +79,7 @@ fn find(fault: &str, out: &str) -> PathBuf {
     let target = format!("mutant:{fault}");
     expect(1, &["fuzz", "--target", &target, "--stop-after", "1", "--time", "240s", "--quiet", "--out", out]);
     let found = cases(out);
-    assert!(!found.is_empty());
+    assert_eq!(found.len(), 1, "{found:?}");
     let shown = json(&expect(0, &["show", "--format", "json", found[0].to_str().unwrap()]));
     let program = shown["program"].as_str().expect("the program as text");
     let text = expect(0, &["show", found[0].to_str().unwrap()]);
@@ -107,7 +107,7 @@ fn a_case_is_found_kept_replayed_shown_and_minimized() {
     ] {
         assert!(stats[key].is_number(), "{key}: {stats}");
     }
-    assert_eq!(stats["cases"], cases(&out).len());
+    assert_eq!(stats["cases"], 1);
 
     assert!(expect(1, &["replay", file]).contains("still there (5 of 5"));
     assert!(expect(0, &["replay", file, "--target", "native"]).contains("gone"));
@@ -286,16 +286,14 @@ fn a_killed_campaign_loses_nothing() {
     assert!(cases(&out).len() >= known.len());
 }
 
-/// Exact equality is asserted on a fake pair (`campaign.rs`). Here real time has a say: a call that a loaded machine
-/// delays beyond its block budget is another outcome, and what is searched after it differs.
 #[test]
-fn the_seed_decides_what_is_searched_first() {
+fn the_seed_decides_and_not_the_number_of_pairs() {
     let corpus = |jobs| {
         let (_dir, out) = folder();
         expect(
             0,
             &[
-                "fuzz", "--target", "native", "--execs", "768", "--seed", "7", "--jobs", jobs, "--quiet",
+                "fuzz", "--target", "native", "--execs", "3000", "--seed", "7", "--jobs", jobs, "--quiet",
                 "--out", &out,
             ],
         );
@@ -304,7 +302,7 @@ fn the_seed_decides_what_is_searched_first() {
     let (one, two) = (corpus("1"), corpus("2"));
     let shared = one.intersection(&two).count();
     println!("{} and {} programs, {shared} in both", one.len(), two.len());
-    assert!(shared * 2 > one.len().max(two.len()), "the same seed searches the same ground");
+    assert_eq!(one, two);
 }
 
 #[test]

@@ -436,9 +436,10 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .weight(1),
-    file("chmod", 90, args!["path": Ty::Path, "mode": MODE]).weight(2),
-    file("fchmod", 91, args!["fd": Ty::Fd(FD_FILE | FD_NODE | FD_DIR), "mode": MODE]),
-    file("fchmodat", 268, args!["dirfd": AT_FDCWD, "path": Ty::Path, "mode": MODE]),
+    // They may take away rights of the working directory, which must be given back.
+    file("chmod", 90, args!["path": Ty::Path, "mode": MODE]).needs(NEED_FS).weight(2),
+    file("fchmod", 91, args!["fd": Ty::Fd(FD_FILE | FD_NODE | FD_DIR), "mode": MODE]).needs(NEED_FS),
+    file("fchmodat", 268, args!["dirfd": AT_FDCWD, "path": Ty::Path, "mode": MODE]).needs(NEED_FS),
     file(
         "fchmodat2",
         452,
@@ -446,6 +447,7 @@ pub const CALLS: &[Desc] = &[
             "dirfd": AT_FDCWD, "path": Ty::Path, "mode": MODE, "flags": Ty::Flags(&AT_LINK),
         ],
     )
+    .needs(NEED_FS)
     .weight(2)
     .since("6.6"),
     file(

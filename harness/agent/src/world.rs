@@ -284,12 +284,13 @@ fn queued(ask: &mut u32) -> u64 {
 
 /// Removes whatever a program left in the working directory.
 pub fn empty_working_directory() {
+    // First of all: a program may have taken away the right to look into it.
+    syscall(nr::FCHMODAT, [AT_FDCWD, b"/w\0".as_ptr() as u64, 0o777, 0, 0, 0]);
     let dir = open(b"/w\0", O_DIRECTORY);
     if dir >= 0 {
         empty(dir, 0);
         close(dir);
     }
-    syscall(nr::FCHMODAT, [AT_FDCWD, b"/w\0".as_ptr() as u64, 0o777, 0, 0, 0]);
 }
 
 const AT_REMOVEDIR: u64 = 0x200;

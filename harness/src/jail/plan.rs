@@ -168,6 +168,12 @@ pub(super) fn jail(spec: &JailSpec, streams: Streams, privileged: bool) -> Resul
     }
     root(&mut steps, spec)?;
     steps.add("changing the root", Op::Pivot);
+    // A program that takes away the rights of / or unlinks /dev/ptmx would be the last one to find anything.
+    for (target, flags) in [(c"/dev", libc::MS_NOEXEC), (c"/", libc::MS_NODEV)] {
+        let flags = flags | libc::MS_NOSUID | libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY;
+        let op = Op::Mount { source: None, target: target.to_owned(), kind: None, flags, data: None };
+        steps.add(format!("making {} read-only", target.to_string_lossy()), op);
+    }
     let host = Op::Hostname { name: c"parallax".to_owned(), domain: c"(none)".to_owned() };
     steps.add("setting the host name", host);
     steps.add("entering /w", Op::Chdir(c"/w".to_owned()));
@@ -235,14 +241,17 @@ fn exec(
 /// Puts the new root together on the stage. Paths are relative to it.
 fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
     let host = spec.root != Root::Bare;
-    // Layers keep files of their own in /tmp; the agent's programs need next to nothing.
-    let size = if host { "mode=755,size=512m,nr_inodes=65536" } else { "mode=755,size=64m,nr_inodes=8192" };
-    steps.mount("tmpfs", STAGE, libc::MS_NODEV, size)?;
+    steps.mount("tmpfs", STAGE, libc::MS_NODEV, "mode=755,size=64m,nr_inodes=8192")?;
     steps.add("entering the new root", Op::Chdir(text(STAGE)?));
     for (path, mode) in [("dev", 0o755), ("proc", 0o555), ("tmp", 0o1777), ("w", 0o777), ("run", 0o755)] {
         if path != "run" || host {
             steps.directory(path, mode)?;
         }
+    }
+    if host {
+        // Layers keep files of their own there.
+        steps.mount("tmpfs", "tmp", libc::MS_NODEV, "mode=1777,size=512m,nr_inodes=65536")?;
+        steps.mount("tmpfs", "run", libc::MS_NODEV, "mode=755,size=64m,nr_inodes=8192")?;
     }
     // A mount of its own, as layers have it: what leads out of it crosses file systems (link(2), EXDEV) on both sides.
     steps.mount("tmpfs", "w", libc::MS_NODEV, "mode=777,size=32m,nr_inodes=4096")?;

@@ -295,7 +295,8 @@ fn config(limits: &[(u32, u64)]) -> Value {
     json!({
         "ociVersion": "1.0.0",
         "hostname": "parallax",
-        "root": {"path": "rootfs", "readonly": false},
+        // As the jail's: what a program does to it would stay for all that follow.
+        "root": {"path": "rootfs", "readonly": true},
         "process": {
             "terminal": false,
             "user": {"uid": 0, "gid": 0},
@@ -314,7 +315,6 @@ fn config(limits: &[(u32, u64)]) -> Value {
             mount("/dev", "tmpfs", &[]),
             // 0600 is devpts's default, and what runsc's terminals have whatever is asked for; the jail's have it too.
             mount("/dev/pts", "devpts", &["newinstance", "ptmxmode=0666", "mode=0600"]),
-            mount("/tmp", "tmpfs", &["mode=777"]),
             mount("/w", "tmpfs", &["mode=777"]),
         ],
         "linux": {"namespaces": namespaces},
