@@ -31,13 +31,16 @@ pub struct RunOptions {
     pub isolation: Isolation,
     /// How long a call may wait before it counts as blocked, µs.
     pub block_us: u32,
+    /// The layer counts as hung after this part of its patience, and of what every program adds to it. Who hurries
+    /// takes slow for hung now and then, and must ask again.
+    pub haste: u32,
 }
 
 impl RunOptions {
     /// What the search uses.
-    pub const SEARCH: RunOptions = RunOptions { isolation: Isolation::Shared, block_us: 3_000 };
+    pub const SEARCH: RunOptions = RunOptions { isolation: Isolation::Shared, block_us: 3_000, haste: 3 };
     /// What confirmation, minimization and replay use: patient, so that a loaded machine changes no verdict.
-    pub const PATIENT: RunOptions = RunOptions { isolation: Isolation::Shared, block_us: 120_000 };
+    pub const PATIENT: RunOptions = RunOptions { isolation: Isolation::Shared, block_us: 120_000, haste: 1 };
 
     /// The same on another rung of the ladder.
     #[must_use]
@@ -140,8 +143,9 @@ impl Side {
 
     /// Time for one message of answers.
     fn patience(&self, programs: usize, how: RunOptions) -> Duration {
-        let each = u64::from(how.block_us) / 1000 * 2 + 100;
-        Duration::from_millis(self.target.patience_ms() + each * programs as u64)
+        let haste = u64::from(how.haste.max(1));
+        let each = u64::from(how.block_us) / 1000 * 2 + 100 / haste;
+        Duration::from_millis(self.target.patience_ms() / haste + each * programs as u64)
     }
 
     fn send(

@@ -38,7 +38,7 @@ pub enum Verdict {
 }
 
 /// How patient minimization is with calls that wait: less than confirmation, which has the last word.
-const MINIMIZE: RunOptions = RunOptions { block_us: 30_000, ..RunOptions::PATIENT };
+const MINIMIZE: RunOptions = RunOptions { block_us: 30_000, haste: 3, ..RunOptions::PATIENT };
 
 /// Investigates a finding on one pair. It ends as [`Doubt::Stopped`] soon after `stop` says so.
 ///

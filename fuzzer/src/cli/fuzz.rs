@@ -53,7 +53,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Pairs of a native agent and a target agent; unless given, as many a core as the target has use for (gVisor 1,
-    /// others 4)
+    /// qemu-user 2, others 4)
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Go on with the campaign in OUT

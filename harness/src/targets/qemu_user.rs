@@ -80,6 +80,11 @@ impl Target for QemuUser {
         self.prove(instance.jail().pid).map_err(|why| TargetError::Inactive { target: self.name(), why })
     }
 
+    fn pairs_a_core(&self) -> usize {
+        // It translates each child's code anew: it computes more than its programs wait.
+        2
+    }
+
     fn path(&self) -> Option<PathBuf> {
         Some(self.path.clone())
     }
