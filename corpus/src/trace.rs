@@ -98,6 +98,9 @@ pub struct Trace {
     /// How often it was stopped by a signal, and continued by the agent.
     #[serde(default)]
     pub stops: u32,
+    /// Index of the call in which it was first stopped by anything but a checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_in: Option<u16>,
     /// `CLOCK_MONOTONIC` at the program's start, ns.
     pub start_ns: i64,
     /// One outcome for each call of the compiled code, probes included.
@@ -137,7 +140,7 @@ impl<'a> Reader<'a> {
 impl Trace {
     /// The trace of a program that a dead or silent layer never answered.
     pub fn lost(end: End, calls: usize) -> Trace {
-        Trace { end, stops: 0, start_ns: 0, outcomes: vec![Outcome::NOT_RUN; calls] }
+        Trace { end, stops: 0, stopped_in: None, start_ns: 0, outcomes: vec![Outcome::NOT_RUN; calls] }
     }
 
     /// Reads a reply's traces (what follows its length); `calls[i]` is the number of outcomes of program `i`.
@@ -163,7 +166,9 @@ impl Trace {
         let (end, signal) = (r.u8()?, r.u8()?);
         let detail = r.u32()? as i32;
         let start_ns = r.i64()?;
-        let stops = if end == wire::END_EXITED { detail.max(0) as u32 } else { 0 };
+        let stopped = if end == wire::END_EXITED { detail.max(0) as u32 } else { 0 };
+        let stops = stopped & 0xff;
+        let stopped_in = (stopped >> 8).checked_sub(1).filter(|&k| (k as usize) < calls).map(|k| k as u16);
         let end = match end {
             wire::END_EXITED => End::Exited,
             wire::END_KILLED => End::Killed(signal),
@@ -193,6 +198,6 @@ impl Trace {
             return Err(BadTrace(r.at));
         }
         outcomes.resize(calls, Outcome::NOT_RUN);
-        Ok(Trace { end, stops, start_ns, outcomes })
+        Ok(Trace { end, stops, stopped_in, start_ns, outcomes })
     }
 }

@@ -147,7 +147,8 @@ pub const STATE_ABSENT: u8 = 5;
 pub const OUT_CLOCKS: u8 = 1;
 
 // How a trace ended.
-/// Detail is how often it was stopped (and continued by the agent).
+/// Detail is, in its low 8 bits, how often it was stopped (and continued by the agent); above them, one more than the
+/// index of the call in which it was first stopped by anything but a checkpoint, or 0.
 pub const END_EXITED: u8 = 0;
 pub const END_KILLED: u8 = 1;
 /// The agent could not set the child up; detail is a negative errno, signal the step.

@@ -1,5 +1,6 @@
 //! The `parallax` command as scripts see it: what it prints, writes and returns, and what it survives.
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -287,22 +288,14 @@ fn a_killed_campaign_loses_nothing() {
 }
 
 #[test]
-fn the_seed_decides_and_not_the_number_of_pairs() {
-    let corpus = |jobs| {
-        let (_dir, out) = folder();
-        expect(
-            0,
-            &[
-                "fuzz", "--target", "native", "--execs", "3000", "--seed", "7", "--jobs", jobs, "--quiet",
-                "--out", &out,
-            ],
-        );
-        names(&Path::new(&out).join("corpus"))
-    };
-    let (one, two) = (corpus("1"), corpus("2"));
-    let shared = one.intersection(&two).count();
-    println!("{} and {} programs, {shared} in both", one.len(), two.len());
-    assert_eq!(one, two);
+fn two_campaigns_keep_out_of_one_folder() {
+    let (_dir, out) = folder();
+    std::fs::create_dir_all(&out).unwrap();
+    let file = std::fs::File::create(Path::new(&out).join("lock")).unwrap();
+    let _other = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| e).unwrap();
+    let said = output(&["fuzz", "--target", "mutant:winsize-zero", "--quiet", "--out", &out]);
+    assert_eq!(said.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&said.stderr).contains("another campaign"));
 }
 
 #[test]

@@ -54,6 +54,8 @@ struct StoredTrace {
     #[serde(default)]
     stops: u32,
     #[serde(default)]
+    stopped_in: Option<u16>,
+    #[serde(default)]
     start_ns: i64,
     #[serde(deserialize_with = "list::<_, _, MAX_OUTCOMES>")]
     outcomes: Vec<Outcome>,
@@ -75,8 +77,9 @@ pub mod trace {
     /// # Errors
     /// It is malformed or longer.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trace, D::Error> {
-        let StoredTrace { end, stops, start_ns, outcomes } = StoredTrace::deserialize(deserializer)?;
-        Ok(Trace { end, stops, start_ns, outcomes })
+        let StoredTrace { end, stops, stopped_in, start_ns, outcomes } =
+            StoredTrace::deserialize(deserializer)?;
+        Ok(Trace { end, stops, stopped_in, start_ns, outcomes })
     }
 }
 

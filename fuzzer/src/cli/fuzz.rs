@@ -2,6 +2,8 @@
 
 use super::{TargetArgs, code, jobs, pairs};
 use anyhow::Context as _;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use parallax_corpus::{CallId, Program, tables};
 use parallax_fuzzer::campaign::{self, CampaignOptions, Ending};
 use parallax_fuzzer::objective::{Triage, Verdict};
@@ -14,7 +16,8 @@ use parallax_harness::targets::native::Native;
 use parallax_triage::confirm::Doubt;
 use parallax_triage::investigate::{self, Provenance, investigate};
 use parallax_triage::store::CaseStore;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -96,6 +99,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         "{} holds no campaign to go on with: leave --resume out, or give its --out",
         options.out.display()
     );
+    let _lock = claim(&options.out)?;
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || {
@@ -167,6 +171,22 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         }
     }
     Ok(if count > 0 { code::DIVERGES } else { code::OK })
+}
+
+/// Keeps other campaigns out of the folder. The lock goes with the process, however that ends.
+fn claim(dir: &Path) -> anyhow::Result<Flock<File>> {
+    let unusable = || format!("cannot use {}", dir.display());
+    std::fs::create_dir_all(dir).with_context(unusable)?;
+    let file = File::create(dir.join("lock")).with_context(unusable)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        Errno::EWOULDBLOCK => {
+            anyhow::anyhow!(
+                "another campaign is at work in {}: give another --out, or wait for it",
+                dir.display()
+            )
+        }
+        error => anyhow::Error::new(error).context(unusable()),
+    })
 }
 
 /// Calls that both worlds can run; what is left out is said, since it will not be searched.

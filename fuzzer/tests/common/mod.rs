@@ -51,7 +51,7 @@ fn trace(program: &Program, faulty: bool) -> Trace {
         }
         Outcome { state: State::Done, ret, clocks: None, out: Vec::new() }
     });
-    Trace { end: End::Exited, start_ns: 0, stops: 0, outcomes: outcomes.collect() }
+    Trace { end: End::Exited, start_ns: 0, stops: 0, stopped_in: None, outcomes: outcomes.collect() }
 }
 
 /// What both fake sides make of a program.
@@ -85,6 +85,7 @@ impl Runner for Fake {
             end: End::Exited,
             start_ns: 0,
             stops: 0,
+            stopped_in: None,
             outcomes: vec![
                 Outcome { state: State::Done, ret: 0, clocks: None, out: Vec::new() };
                 p.calls.len()

@@ -24,6 +24,8 @@ struct Shared {
     failure: i32,
     spawned: u32,
     start_ns: i64,
+    /// A checkpoint is under way.
+    stopping: u32,
 }
 const DATA: u64 = TRACE + 64;
 
@@ -49,7 +51,7 @@ pub fn prepare(program: &Program<'_>) {
             (ARENA as *mut u8).add(ARENA_START),
             program.image.len(),
         );
-        shared().write(Shared { written: 0, data_len: 0, failure: 0, spawned: 0, start_ns: 0 });
+        shared().write(Shared { written: 0, data_len: 0, failure: 0, spawned: 0, start_ns: 0, stopping: 0 });
     }
 }
 
@@ -57,6 +59,16 @@ pub fn prepare(program: &Program<'_>) {
 pub fn spawned() -> bool {
     // SAFETY: the trace buffer is mapped; the child is gone.
     unsafe { (*shared()).spawned != 0 }
+}
+/// One more than the index of the call the stopped child is in; 0 if it is a checkpoint, which is to stop.
+pub fn stopped_in() -> i32 {
+    // SAFETY: the trace buffer is mapped; the child is stopped.
+    let (written, stopping) = unsafe { ((*shared()).written, (*shared()).stopping) };
+    if stopping != 0 {
+        0
+    } else {
+        written.min(MAX_INSTRS as u32) as i32 + 1
+    }
 }
 /// Why the last child could not be set up: a negative errno.
 pub fn failure() -> i32 {
@@ -404,7 +416,11 @@ fn stop() -> i64 {
     }
     let pid = syscall(nr::GETPID, [0; 6]) as u64;
     const SIGSTOP: u64 = 19;
+    // SAFETY: the trace buffer is ours.
+    unsafe { (*shared()).stopping = 1 };
     syscall(nr::KILL, [pid, SIGSTOP, 0, 0, 0, 0]);
+    // SAFETY: as above.
+    unsafe { (*shared()).stopping = 0 };
     before.iter().enumerate().filter(|(page, digest)| digest_page(*page) != **digest).count() as i64
 }
 fn digest_page(page: usize) -> u64 {

@@ -122,7 +122,7 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
     let pid = arch::clone_call(if forks { 0 } else { CLONE_VM | CLONE_VFORK } | SIGCHLD, top, child::main, arg);
     let mut end = (END_FAILED, 0u8, pid as i32);
     if pid > 0 {
-        let mut stops = 0;
+        let (mut stops, mut stopped_in) = (0i32, 0i32);
         let mut status = 0u32;
         loop {
             let r = syscall(nr::WAIT4, [pid as u64, &mut status as *mut u32 as u64, WUNTRACED, 0, 0, 0]);
@@ -131,7 +131,10 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
             }
             if r >= 0 && status & 0xff == 0x7f {
                 // The dump point: later, whoever dumps and restores does it here.
-                stops += 1;
+                stops = (stops + 1).min(0xff);
+                if stopped_in == 0 {
+                    stopped_in = child::stopped_in();
+                }
                 syscall(nr::KILL, [pid as u64, SIGCONT, 0, 0, 0, 0]);
                 continue;
             }
@@ -142,7 +145,7 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
         }
         if end.2 == pid as i32 {
             end = match status & 0x7f {
-                0 if status >> 8 & 0xff == 0 => (END_EXITED, 0, stops),
+                0 if status >> 8 & 0xff == 0 => (END_EXITED, 0, stops | stopped_in << 8),
                 0 => (END_FAILED, (status >> 8) as u8, child::failure()),
                 signal => (END_KILLED, signal as u8, 0),
             };

@@ -47,8 +47,11 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
         }
     }
     if evidence.native.stops != evidence.target.stops {
-        if let Some(last) = evidence.code.own.checked_sub(1) {
-            let (a, b) = (evidence.native.stops, evidence.target.stops);
+        let (a, b) = (evidence.native.stops, evidence.target.stops);
+        let stopped = if a < b { evidence.target.stopped_in } else { evidence.native.stopped_in };
+        // The call it was stopped in, which a hostile file may place anywhere.
+        let stopped = stopped.map(usize::from).filter(|&k| k < evidence.code.calls.len());
+        if let Some(last) = stopped.or(evidence.code.own.checked_sub(1)) {
             let kind = if a < b { "stopped too often" } else { "not stopped" };
             let shown = (format!("stopped {a} times"), format!("stopped {b} times"));
             return Verdict::Diverge(evidence.finding("differential", last, "stops", shown, kind.into()));
@@ -254,16 +257,23 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
             if diff == 0 {
                 return None;
             }
-            let bit = set.names.iter().find(|(_, v)| *v != 0 && v & diff != 0 && v & !diff == 0);
-            let bit = bit.or_else(|| set.names.iter().find(|(_, v)| v & diff != 0));
-            let (name, lost) = match bit {
-                Some((name, v)) => ((*name).to_owned(), a & v & diff != 0),
-                None => {
-                    let low = diff & diff.wrapping_neg();
-                    (format!("{low:#x}"), a & low != 0)
-                }
+            if b & !set.free == 0 {
+                return Some("lost all".into());
+            }
+            // What Linux has and the target has not, or the other way round; of values that share bits (the sizes
+            // and speeds of termios) the one that is there as a whole.
+            let whole = |value: u64| {
+                let there = set.names.iter().filter(|(_, v)| v & diff != 0 && v & value == *v);
+                there.reduce(|best, one| if one.1.count_ones() > best.1.count_ones() { one } else { best })
             };
-            Some(format!("{} {name}", if lost { "lost" } else { "gained" }))
+            Some(match (whole(a), whole(b)) {
+                (Some((name, _)), _) => format!("lost {name}"),
+                (None, Some((name, _))) => format!("gained {name}"),
+                (None, None) => {
+                    let low = diff & diff.wrapping_neg();
+                    format!("{} {low:#x}", if a & low != 0 { "lost" } else { "gained" })
+                }
+            })
         }
         Meaning::Pid | Meaning::Inode => {
             let (a, b) = if size == 4 { (sign(a), sign(b)) } else { (a, b) };
