@@ -2,6 +2,9 @@
 //!
 //! Where a layer is missing a test says so and passes, except under `CI=true`, where all must be there.
 
+use parallax_corpus::End;
+use parallax_corpus::text::parse;
+use parallax_harness::pair::{Pair, PairResult, RunOptions};
 use parallax_harness::target::{Instance, Slot, Target, TargetError};
 use parallax_harness::targets::{Choice, choose, host};
 use std::io::{BufRead, BufReader};
@@ -158,4 +161,51 @@ fn a_killed_owner_takes_gvisor_along() {
 fn a_killed_owner_takes_a_jailed_layer_along() {
     survives_no_sigkill("qemu-user");
     survives_no_sigkill("proot {agent}");
+}
+
+/// What a batch of programs, in text form, comes to on a layer; `None` if it is not installed.
+fn run(name: &str, programs: &[&str]) -> Option<Vec<PairResult>> {
+    let mut pair = Pair::start(layer(name)?, Slot::default()).unwrap();
+    let programs: Vec<_> = programs.iter().map(|text| parse(text).unwrap()).collect();
+    Some(pair.run(&programs, RunOptions { haste: 3, ..RunOptions::PATIENT }).unwrap())
+}
+
+fn signature(result: &PairResult) -> String {
+    result.finding.as_ref().map_or("none".to_owned(), |f| f.signature().0)
+}
+
+/// qemu-user 7.2 leaks both ends of a pipe whose numbers it cannot hand out.
+#[test]
+fn a_leaked_descriptor_is_laid_to_the_call_that_leaked_it() {
+    let program = "r0, r1 = pipe(-1)\nmkdirat(\"d0\", 511)\nr2 = openat$null(O_RDWR)\n";
+    let Some(results) = run("qemu-user", &[program]) else { return };
+    assert_eq!(signature(&results[0]), "differential descriptors.number shifted after pipe");
+}
+
+/// gVisor lets `SIGTSTP` stop an orphaned process group, which Linux does not.
+#[test]
+fn a_stop_is_laid_to_the_call_it_came_in() {
+    let Some(results) = run("gvisor", &["getpid()\nr1 = gettid()\ntkill(r1, SIGTSTP)\ngetppid()\n"]) else {
+        return;
+    };
+    assert_eq!(signature(&results[0]), "differential tkill.stops stopped too often");
+}
+
+/// qemu-user 7.2 reports a signal on the program's standard error, which is a terminal that `^S` has stopped.
+#[test]
+fn a_hang_costs_the_other_programs_of_the_batch_nothing() {
+    let programs = ["getpid()\n", "write$keys(3, \"\\x13\")\npoke(PAGE0, 0, 1)\n", "getppid()\n"];
+    let Some(results) = run("qemu-user", &programs) else { return };
+    let ends: Vec<End> = results.iter().map(|r| r.target.end).collect();
+    assert_eq!(ends, [End::Exited, End::Hung, End::Exited]);
+}
+
+#[test]
+fn a_pair_that_is_told_to_stop_does_not_wait_for_a_hung_layer() {
+    let Some(target) = layer("qemu-user") else { return };
+    let mut pair = Pair::start(target, Slot::default()).unwrap();
+    let hang = parse("write$keys(3, \"\\x13\")\npoke(PAGE0, 0, 1)\n").unwrap();
+    pair.stop_when(Arc::new(|| true));
+    let answer = pair.run(&[hang], RunOptions::PATIENT);
+    assert!(matches!(answer, Err(TargetError::Stopped)));
 }

@@ -2,7 +2,7 @@
 
 use super::{Class, Evidence, Finding, Verdict};
 use parallax_corpus::compile::{Span, fields_of};
-use parallax_corpus::desc::{Desc, Out, Ty};
+use parallax_corpus::desc::{Desc, Kind, Out, Ty};
 use parallax_corpus::names::errno_name;
 use parallax_corpus::text::{show_meaning, show_ret};
 use parallax_corpus::{Meaning, Outcome, State};
@@ -30,10 +30,10 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
             finding.name = desc.base_name().to_owned();
             finding.cause.clone_from(&finding.name);
         } else if finding.kind == SHIFTED {
-            // Whichever call shows it: an earlier one took a descriptor and did not give it back.
+            // Whichever call shows it, and in whichever field.
             finding.name = "descriptors".to_owned();
-            let before = k.min(evidence.code.own).checked_sub(1);
-            finding.cause = before.map_or("start", |b| evidence.code.calls[b].id.name()).to_owned();
+            finding.field = "number".to_owned();
+            finding.cause = taker(&evidence, k).to_owned();
         }
         return Verdict::Diverge(finding);
     }
@@ -58,6 +58,18 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
         }
     }
     Verdict::Agree
+}
+
+/// The call that most likely took a descriptor and did not give it back, given the one that shows it: the first that
+/// was to make one and failed, or else the last that made one.
+fn taker(evidence: &Evidence<'_>, shows: usize) -> &'static str {
+    let own = shows.min(evidence.code.own);
+    let name = |k: usize| evidence.code.calls[k].id.name();
+    let makes =
+        |k: &usize| evidence.code.calls[*k].id.desc().makes.iter().any(|m| matches!(m.kind, Kind::Fd(_)));
+    let failed = |k: &usize| evidence.native.outcomes.get(*k).is_some_and(|o| o.errno().is_some());
+    let laid = (0..own).filter(makes).find(failed).or_else(|| (0..own).rfind(makes));
+    laid.or(own.checked_sub(1)).map_or("start", name)
 }
 
 /// The layer has no such call: `ENOSYS` where Linux says something else.
