@@ -243,10 +243,11 @@ fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
     let host = spec.root != Root::Bare;
     steps.mount("tmpfs", STAGE, libc::MS_NODEV, "mode=755,size=64m,nr_inodes=8192")?;
     steps.add("entering the new root", Op::Chdir(text(STAGE)?));
-    for (path, mode) in [("dev", 0o755), ("proc", 0o555), ("tmp", 0o1777), ("w", 0o777), ("run", 0o755)] {
-        if path != "run" || host {
-            steps.directory(path, mode)?;
-        }
+    let common = [("dev", 0o755), ("proc", 0o555), ("tmp", 0o1777), ("w", 0o777)];
+    // gVisor's root has /sys, whatever its bundle says.
+    let own = if host { ("run", 0o755) } else { ("sys", 0o555) };
+    for (path, mode) in common.into_iter().chain([own]) {
+        steps.directory(path, mode)?;
     }
     if host {
         // Layers keep files of their own there.

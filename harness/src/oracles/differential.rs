@@ -30,9 +30,8 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
             finding.name = desc.base_name().to_owned();
             finding.cause.clone_from(&finding.name);
         } else if finding.kind == SHIFTED {
-            // Whichever call shows it, and in whichever field.
+            // Whichever call shows it.
             finding.name = "descriptors".to_owned();
-            finding.field = "number".to_owned();
             finding.cause = taker(&evidence, k).to_owned();
         }
         return Verdict::Diverge(finding);
@@ -79,7 +78,7 @@ fn is_unsupported(native: &Outcome, target: &Outcome) -> bool {
 }
 
 /// A descriptor's number is not the lowest free one.
-const SHIFTED: &str = "shifted";
+pub(super) const SHIFTED: &str = "shifted";
 
 struct Difference {
     field: String,

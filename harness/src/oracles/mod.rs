@@ -59,7 +59,9 @@ impl Finding {
     /// Its signature.
     pub fn signature(&self) -> Signature {
         let via = if self.cause == self.name { String::new() } else { format!(" after {}", self.cause) };
-        Signature(format!("{} {}.{} {}{via}", self.oracle, self.name, self.field, self.kind))
+        // A descriptor that is not the next one shows wherever the next one is made.
+        let field = if self.kind == differential::SHIFTED { "number" } else { &self.field };
+        Signature(format!("{} {}.{field} {}{via}", self.oracle, self.name, self.kind))
     }
 }
 

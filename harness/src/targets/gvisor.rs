@@ -311,8 +311,8 @@ fn config(limits: &[(u32, u64)]) -> Value {
         },
         "mounts": [
             mount("/proc", "proc", &[]),
-            // gVisor fills it with the device nodes itself.
-            mount("/dev", "tmpfs", &[]),
+            // gVisor fills it with the device nodes itself. Read-only as the jail's: see decision 0011.
+            mount("/dev", "tmpfs", &["ro"]),
             // 0600 is devpts's default, and what runsc's terminals have whatever is asked for; the jail's have it too.
             mount("/dev/pts", "devpts", &["newinstance", "ptmxmode=0666", "mode=0600"]),
             mount("/w", "tmpfs", &["mode=777"]),
