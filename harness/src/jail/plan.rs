@@ -168,12 +168,10 @@ pub(super) fn jail(spec: &JailSpec, streams: Streams, privileged: bool) -> Resul
     }
     root(&mut steps, spec)?;
     steps.add("changing the root", Op::Pivot);
-    // A program that takes away the rights of / or unlinks /dev/ptmx would be the last one to find anything.
-    for (target, flags) in [(c"/dev", libc::MS_NOEXEC), (c"/", libc::MS_NODEV)] {
-        let flags = flags | libc::MS_NOSUID | libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY;
-        let op = Op::Mount { source: None, target: target.to_owned(), kind: None, flags, data: None };
-        steps.add(format!("making {} read-only", target.to_string_lossy()), op);
-    }
+    // A program that takes away the rights of / would be the last one to find anything.
+    let flags = libc::MS_NODEV | libc::MS_NOSUID | libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY;
+    let op = Op::Mount { source: None, target: c"/".to_owned(), kind: None, flags, data: None };
+    steps.add("making / read-only", op);
     let host = Op::Hostname { name: c"parallax".to_owned(), domain: c"(none)".to_owned() };
     steps.add("setting the host name", host);
     steps.add("entering /w", Op::Chdir(c"/w".to_owned()));
@@ -279,7 +277,8 @@ fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
 }
 
 fn devices(steps: &mut Steps, host: bool) -> Result<(), TargetError> {
-    steps.mount("tmpfs", "dev", libc::MS_NOEXEC, "mode=755,size=64k,nr_inodes=64")?;
+    // Nothing in it can be renamed or removed, such as /dev/ptmx: not even the owner has the right to write.
+    steps.mount("tmpfs", "dev", libc::MS_NOEXEC, "mode=555,size=64k,nr_inodes=64")?;
     for device in ["null", "zero", "full", "random", "urandom", "tty"] {
         let target = format!("dev/{device}");
         steps.file(&target, 0o666, Content::Nothing)?;

@@ -311,8 +311,9 @@ fn config(limits: &[(u32, u64)]) -> Value {
         },
         "mounts": [
             mount("/proc", "proc", &[]),
-            // gVisor fills it with the device nodes itself. Read-only as the jail's: see decision 0011.
-            mount("/dev", "tmpfs", &["ro"]),
+            // gVisor fills it with the device nodes itself. Nothing in it can go, as in the jail's (decision
+            // 0011); were it read-only, gVisor would open no device for writing.
+            mount("/dev", "tmpfs", &["mode=555"]),
             // 0600 is devpts's default, and what runsc's terminals have whatever is asked for; the jail's have it too.
             mount("/dev/pts", "devpts", &["newinstance", "ptmxmode=0666", "mode=0600"]),
             mount("/w", "tmpfs", &["mode=777"]),
