@@ -55,7 +55,7 @@ struct Figures {
     /// Programs of as many calls of getpid() on all cores: what transport, child and judging cost by themselves.
     getpid_programs_per_second: f64,
     scaling: f64,
-    /// Programs on both sides count twice: child processes a second in relation to the bare loop's.
+    /// Programs a second to the bare loop's forks a second, though each program is a child on either side.
     of_fork_loop: f64,
     calls_ok_percent: f64,
     blocked_percent: f64,
