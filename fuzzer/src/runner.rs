@@ -149,7 +149,8 @@ impl<'a, R: Runner> PoolExecutor<'a, R> {
     }
 }
 
-fn stopped(stop: &AtomicBool, deadline: Option<Instant>) -> bool {
+/// Whether somebody asked to stop, or the time is over.
+pub fn stopped(stop: &AtomicBool, deadline: Option<Instant>) -> bool {
     stop.load(Ordering::Relaxed) || deadline.is_some_and(|end| Instant::now() >= end)
 }
 

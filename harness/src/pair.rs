@@ -77,7 +77,8 @@ pub struct Times {
     pub judge: Duration,
 }
 
-/// Programs in one message: from 16 on the transport no longer shows.
+/// Most programs in one message. Natively the transport no longer shows from 16 on; a layer that falls asleep between
+/// messages takes up to 10 ms to wake.
 const BATCH: usize = 64;
 /// Largest request sent, bytes; well below what the agent takes.
 const REQUEST_SIZE: usize = 256 << 10;
@@ -148,15 +149,16 @@ impl Side {
         Duration::from_millis(self.target.patience_ms() / haste + each * programs as u64)
     }
 
+    /// Sends a request of so many programs.
     fn send(
         &mut self,
-        codes: &[&Code],
-        each: bool,
+        request: &[u8],
+        programs: usize,
         how: RunOptions,
     ) -> Result<Result<(), LinkError>, TargetError> {
         self.used = true;
-        let patience = self.patience(codes.len(), how);
-        Ok(self.instance()?.link().send(&request(codes, each), patience))
+        let patience = self.patience(programs, how);
+        Ok(self.instance()?.link().send(request, patience))
     }
 
     fn receive(&mut self, codes: &[&Code], each: bool, how: RunOptions) -> Answer {
@@ -225,7 +227,7 @@ impl Side {
 
     /// Sends programs and waits for their answers, one by one.
     fn ask(&mut self, codes: &[&Code], how: RunOptions) -> Result<Answer, TargetError> {
-        let sent = self.send(codes, true, how)?;
+        let sent = self.send(&request(codes, true), codes.len(), how)?;
         Ok(self.answer(codes, true, how, sent))
     }
 }
@@ -395,8 +397,13 @@ impl Pair {
             clock = now;
         };
         let each = [&self.native, &self.target].map(|side| codes.len() > 1 && side.target.answers_each());
-        let native = self.native.send(codes, each[0], how)?;
-        let target = self.target.send(codes, each[1], how)?;
+        let mut bytes = request(codes, each[0]);
+        lap(&mut self.times.compile);
+        let native = self.native.send(&bytes, codes.len(), how)?;
+        if each[1] != each[0] {
+            bytes = request(codes, each[1]);
+        }
+        let target = self.target.send(&bytes, codes.len(), how)?;
         lap(&mut self.times.send);
         let native = self.native.answer(codes, each[0], how, native);
         lap(&mut self.times.native);

@@ -7,7 +7,7 @@ use nix::fcntl::{Flock, FlockArg};
 use parallax_corpus::{CallId, Program, tables};
 use parallax_fuzzer::campaign::{self, CampaignOptions, Ending};
 use parallax_fuzzer::objective::{Triage, Verdict};
-use parallax_fuzzer::runner::{PairRunner, lock};
+use parallax_fuzzer::runner::{PairRunner, lock, stopped};
 use parallax_harness::link::StopWhen;
 use parallax_harness::oracles::{Finding, Signature};
 use parallax_harness::pair::{Pair, RunOptions};
@@ -124,8 +124,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     let time = options.time.or((!limited).then_some(Duration::from_secs(60)));
     let deadline = time.map(|time| Instant::now() + time + GRACE);
     let asked = Arc::clone(&stop);
-    let end: StopWhen =
-        Arc::new(move || asked.load(Ordering::Relaxed) || deadline.is_some_and(|end| Instant::now() >= end));
+    let end: StopWhen = Arc::new(move || stopped(&asked, deadline));
     pairs.iter().for_each(|pair| lock(pair).stop_when(Arc::clone(&end)));
     let triage = CampaignTriage {
         pairs: pairs.clone(),
