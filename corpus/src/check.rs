@@ -327,7 +327,7 @@ mod tests {
     const MINUS_ONE: u64 = u64::MAX;
 
     fn call(name: &str, args: Vec<Arg>) -> Call {
-        Call { id: CallId::named(name).expect(name), args }
+        Call::new(CallId::named(name).expect(name), args)
     }
     /// A program whose call 0 makes a descriptor, and what its call 1 may have for an argument of type `ty`.
     fn legal(ty: Ty, arg: Arg) -> bool {

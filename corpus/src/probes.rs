@@ -63,7 +63,7 @@ pub(crate) fn of(program: &Program) -> Vec<Call> {
 /// Adds a probe. The names are the tables' own: a test sees to it that each is there.
 fn push(calls: &mut Vec<Call>, name: &str, args: Vec<Arg>) {
     if let Some(id) = CallId::named(name) {
-        calls.push(Call { id, args });
+        calls.push(Call::new(id, args));
     }
 }
 

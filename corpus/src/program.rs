@@ -86,6 +86,20 @@ pub struct Call {
     pub id: CallId,
     /// Its arguments, one for each written argument of the description.
     pub args: Vec<Arg>,
+    /// Which task makes it: 0 is the program's first, the others are made by its calls (`task$thread`, ...).
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub task: u8,
+}
+
+fn is_first(task: &u8) -> bool {
+    *task == 0
+}
+
+impl Call {
+    /// A call of the program's first task.
+    pub fn new(id: CallId, args: Vec<Arg>) -> Call {
+        Call { id, args, task: 0 }
+    }
 }
 
 /// A program: what the fuzzer mutates, both sides run and a repro file keeps.

@@ -62,7 +62,7 @@ mod tests {
 
     /// Shows that `text` and `arg` are each other's forms for an argument of type `ty`, in whatever table it stands.
     fn same(ty: Ty, text: &str, arg: Arg) {
-        let call = |name, args| Call { id: CallId::named(name).expect(name), args };
+        let call = |name, args| Call::new(CallId::named(name).expect(name), args);
         let getsid = call("getsid", vec![Arg::Res(R0)]);
         let program = Program { calls: vec![call("openat$tty", vec![Arg::Int(0)]), getsid] };
         let mut written = String::new();

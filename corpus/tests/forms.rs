@@ -9,7 +9,7 @@ use parallax_corpus::{Arg, Call, CallId, Program, ResRef, Ty, tables, text, wire
 use proptest::prelude::*;
 
 fn call(name: &str, args: Vec<Arg>) -> Call {
-    Call { id: CallId::named(name).expect(name), args }
+    Call::new(CallId::named(name).expect(name), args)
 }
 fn made(call: u16) -> Arg {
     Arg::Res(ResRef { call, slot: 0 })

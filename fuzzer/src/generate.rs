@@ -251,5 +251,5 @@ fn is_writer(id: CallId) -> bool {
 /// A call as written by `args`, of which there must be one for each written argument.
 pub(crate) fn call(id: CallId, args: Vec<parallax_corpus::Arg>) -> Call {
     debug_assert_eq!(args.len(), id.desc().written().count());
-    Call { id, args }
+    Call::new(id, args)
 }

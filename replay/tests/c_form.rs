@@ -172,7 +172,7 @@ fn some(ty: &Ty) -> Arg {
 fn every_call_of_every_table_has_a_c_form_without_warnings() {
     let calls: Vec<Call> = (0..tables::all().len())
         .filter_map(CallId::from_index)
-        .map(|id| Call { id, args: id.desc().written().map(|(_, a)| some(&a.ty)).collect() })
+        .map(|id| Call::new(id, id.desc().written().map(|(_, a)| some(&a.ty)).collect()))
         .collect();
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("case.c");

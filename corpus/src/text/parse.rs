@@ -97,7 +97,7 @@ impl<'a> Parser<'a> {
         if !s.is_done() {
             return Err(s.expected("the end of the line"));
         }
-        self.program.calls.push(Call { id, args });
+        self.program.calls.push(Call::new(id, args));
         self.places.push(place);
         self.label(s, &labels, id.desc(), index)
     }

@@ -64,7 +64,7 @@ impl Builder {
             ty => self.arg(&ty),
         });
         let args = args.collect();
-        self.program.calls.push(Call { id, args });
+        self.program.calls.push(Call::new(id, args));
     }
 
     fn resource(&mut self, wanted: Kind) -> Option<Arg> {

@@ -143,7 +143,7 @@ fn programs(pair: &Pair) -> Vec<Program> {
 
 /// The simplest program of [`CALLS`] calls.
 fn simple() -> Program {
-    let getpid = CallId::named("getpid").map(|id| Call { id, args: Vec::new() });
+    let getpid = CallId::named("getpid").map(|id| Call::new(id, Vec::new()));
     Program { calls: getpid.into_iter().cycle().take(CALLS).collect() }
 }
 
