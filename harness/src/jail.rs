@@ -71,8 +71,9 @@ pub struct JailSpec {
     /// System calls handed to the supervisor of [`Jailed::listener`] instead of the kernel. Not `execve`, which the
     /// jail itself still has to make.
     pub notify: Vec<u32>,
-    /// Files of the host to be seen inside, read-only: host path, path inside (directly below `/`, such as `/layer`).
-    /// At most 16.
+    /// Files and directories of the host to be seen inside, read-only: host path, path inside. That is directly below
+    /// `/`, such as `/layer`, or anywhere below `/tmp`, `/run` or a top-level directory of the host's; of which the
+    /// jail then shows nothing else. None may lie in another. At most 32.
     pub bind: Vec<(PathBuf, String)>,
     /// Core to be pinned to.
     pub cpu: Option<usize>,

@@ -7,6 +7,7 @@ pub mod jail;
 pub mod link;
 pub mod oracles;
 pub mod pair;
+mod renumber;
 pub mod target;
 pub mod targets;
 

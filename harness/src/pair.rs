@@ -2,11 +2,11 @@
 
 use crate::link::{Environment, LinkError, StopWhen};
 use crate::oracles::{self, Evidence, Finding};
+use crate::renumber;
 use crate::target::{Instance, Slot, Target, TargetError};
-use crate::targets::native::Native;
 use parallax_corpus::compile::{Mode, compile, request};
 use parallax_corpus::desc::{self, Op};
-use parallax_corpus::{CallId, Code, End, Program, Trace};
+use parallax_corpus::{CallId, Code, End, Program, Trace, wire};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -180,7 +180,13 @@ impl Side {
         let Some(instance) = self.instance.as_mut() else { return Err(LinkError::Closed) };
         let reply = instance.link().receive(patience)?;
         let calls: Vec<usize> = codes.iter().map(|c| c.calls.len()).collect();
-        Trace::decode_reply(&reply, &calls).map_err(|e| LinkError::Garbage(e.to_string()))
+        let mut traces =
+            Trace::decode_reply(&reply, &calls).map_err(|e| LinkError::Garbage(e.to_string()))?;
+        let agent = self.environment.words[wire::hello::PID];
+        for (code, trace) in codes.iter().zip(&mut traces) {
+            renumber::agent_is_init(code, trace, agent);
+        }
+        Ok(traces)
     }
 
     /// Waits for the answers to what was sent, if it was.
@@ -274,7 +280,7 @@ impl Pair {
     /// # Errors
     /// Either side cannot be had.
     pub fn start(target: Arc<dyn Target>, slot: Slot) -> Result<Pair, TargetError> {
-        let native = Side::start(Arc::new(Native), slot.clone())?;
+        let native = Side::start(target.reference(), slot.clone())?;
         let target = Side::start(target, slot)?;
         Ok(Pair { native, target, times: Times::default() })
     }

@@ -1,7 +1,9 @@
 //! What every target offers: a version, a canary that proves the layer is really there, and instances.
 
 use crate::link::Link;
+use crate::targets::native::Native;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Where an instance runs.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +83,10 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// As `start`, or [`TargetError::Inactive`].
     fn canary(&self) -> Result<String, TargetError>;
+    /// The native side to compare it with: one that finds the same files around it.
+    fn reference(&self) -> Arc<dyn Target> {
+        Arc::new(Native)
+    }
     /// How long one message may take before the layer counts as hung, in milliseconds, beyond the block budgets.
     fn patience_ms(&self) -> u64 {
         2_000

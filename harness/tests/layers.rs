@@ -8,6 +8,7 @@ use parallax_harness::pair::{Pair, PairResult, RunOptions};
 use parallax_harness::target::{Instance, Slot, Target, TargetError};
 use parallax_harness::targets::{Choice, choose, host};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,6 +106,24 @@ fn a_layer_that_dies_tells_its_last_words() {
     let target = layer("sh -c 'echo no such luck >&2; : {agent}'").expect("sh is everywhere");
     let said = target.canary().unwrap_err().to_string();
     assert!(said.contains("no such luck"), "{said}");
+}
+
+/// What the oracles say of a program under a wrapper script of our own that calls upon a file beside it.
+#[test]
+fn a_wrapper_from_a_private_folder_finds_its_files_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("words"), "words='there they are'\n").unwrap();
+    let wrapper = folder.path().join("wrapper");
+    let script = "#!/bin/sh\n. \"$(dirname \"$0\")/words\"\n[ -n \"$words\" ] && \"$@\"; exit\n";
+    std::fs::write(&wrapper, script).unwrap();
+    std::fs::set_permissions(&wrapper, PermissionsExt::from_mode(0o755)).unwrap();
+    let target = layer(&format!("{} {{agent}}", wrapper.display())).expect("a shell is everywhere");
+    let mut pair = Pair::start(target, Slot::default()).unwrap();
+    // The agent's parent is the shell there, and its root shows more than a bare jail's.
+    let calls = "getppid()\ngetsid(0)\nr0 = openat$dir(\"//\", O_RDONLY)\ngetdents64(r0, out[2048])\nfstat(r0, out)\n";
+    let result = pair.run(&[parse(calls).unwrap()], RunOptions::PATIENT).unwrap().remove(0);
+    assert!(!result.unusable(), "{result:?}");
+    assert_eq!(result.finding, None);
 }
 
 /// No test, but the other process of the tests below: starts a layer and holds it until it is killed.

@@ -4,6 +4,7 @@ use super::setup::{Content, MAX_TREES, Op, Plan, Step, notifier};
 use super::{AGENT_PATH, ContainedSpec, JailSpec, Root, filter, refused, sys};
 use crate::target::TargetError;
 use nix::errno::Errno;
+use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -15,6 +16,8 @@ use std::path::Path;
 const STAGE: &str = "/tmp";
 /// Top-level entries of the host that a jail never shows, since it has its own.
 const OWN: &[&str] = &["proc", "sys", "dev", "tmp", "run", "w", "agent"];
+/// Of these, directories of the jail's own that hosts' files may be bound in.
+const SHARED: &[&str] = &["tmp", "run"];
 /// Top-level entries without which no program of the host starts.
 const NEEDED: &[&str] = &["usr", "bin", "lib", "lib64", "etc"];
 
@@ -188,7 +191,7 @@ pub(super) fn jail(spec: &JailSpec, streams: Streams, privileged: bool) -> Resul
     if spec.filter {
         steps.add("installing the deny list", Op::Filter(filter::deny_list()));
     }
-    let mut env = vec!["PATH=/bin:/usr/bin", "TERM=xterm"];
+    let mut env = vec!["PATH=/usr/local/bin:/bin:/usr/bin", "TERM=xterm"];
     if spec.root != Root::Bare {
         env.extend(["HOME=/tmp", "TMPDIR=/tmp"]);
     }
@@ -262,8 +265,15 @@ fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
     if host {
         host_entries(steps, spec)?;
     }
+    let mut made = BTreeSet::new();
     for (slot, (path, inside)) in spec.bind.iter().enumerate() {
         let target = &inside[1..];
+        for (end, _) in target.match_indices('/') {
+            let folder = &target[..end];
+            if !SHARED.contains(&folder) && made.insert(folder) {
+                steps.directory(folder, 0o755)?;
+            }
+        }
         // The host's metadata; a file nobody may look at is no directory then, and the step itself will say more.
         if std::fs::metadata(path).is_ok_and(|m| m.is_dir()) {
             steps.directory(target, 0o755)?;
@@ -312,7 +322,8 @@ fn host_entries(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
     let mut names: Vec<OsString> = Vec::new();
     for entry in std::fs::read_dir("/").map_err(trouble)? {
         let name = entry.map_err(trouble)?.file_name();
-        let bound = spec.bind.iter().any(|(_, inside)| inside[1..] == *name);
+        // A bind below it takes its place: what is in it is not what the jail's id may see.
+        let bound = spec.bind.iter().any(|(_, inside)| inside[1..].split('/').next() == name.to_str());
         if !bound && !OWN.iter().any(|own| *own == name) {
             names.push(name);
         }
@@ -343,7 +354,7 @@ fn host_entries(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
 
 fn check_binds(spec: &JailSpec) -> Result<(), TargetError> {
     let wrong = |inside: &str| {
-        let hint = "Name a path directly below / that the jail doesn't use itself, such as /layer";
+        let hint = "Name a path below / that the jail doesn't use itself, such as /layer";
         refused(&format!("binding as {inside:?}"), io::Error::from(Errno::EINVAL), hint)
     };
     if spec.bind.len() > MAX_TREES {
@@ -351,8 +362,18 @@ fn check_binds(spec: &JailSpec) -> Result<(), TargetError> {
         return Err(refused("binding files", io::Error::from(Errno::E2BIG), &hint));
     }
     for (_, inside) in &spec.bind {
-        let name = inside.strip_prefix('/').unwrap_or_default();
-        if ["", ".", ".."].contains(&name) || name.contains('/') || OWN.contains(&name) {
+        let path = inside.strip_prefix('/').unwrap_or_default();
+        let plain = path.split('/').all(|name| !["", ".", ".."].contains(&name));
+        let deep = path.split_once('/').map(|(top, _)| top);
+        let taken = match deep {
+            None => OWN.contains(&path),
+            Some(top) => {
+                spec.root == Root::Bare
+                    || NEEDED.contains(&top)
+                    || OWN.contains(&top) && !SHARED.contains(&top)
+            }
+        };
+        if !plain || taken {
             return Err(wrong(inside));
         }
     }

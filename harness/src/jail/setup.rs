@@ -11,7 +11,7 @@ use std::ffi::CString;
 use std::os::fd::RawFd;
 
 /// Most mounts a child may hold detached at once.
-pub(super) const MAX_TREES: usize = 16;
+pub(super) const MAX_TREES: usize = 32;
 /// The step number of the report "about to exec", which carries the listener.
 pub(super) const READY: i32 = -1;
 

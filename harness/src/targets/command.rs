@@ -3,11 +3,13 @@
 //! Which calls the layer serves is its own business, so the canary here proves less than those of named targets,
 //! and says so.
 
-use super::host;
+use super::native::NativeAmidHost;
+use super::{host, shown};
 use crate::jail::{self, AGENT_PATH, JailSpec, JailedInstance, Root};
 use crate::target::{Instance, Slot, Target, TargetError};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What stands for the agent in a template.
@@ -56,20 +58,43 @@ impl CommandTarget {
                 args.extend([AGENT_PATH.into(), FILTER.into()]);
             } else {
                 // Inside a larger word, such as the script of `sh -c`.
-                args.push(word.replace(PLACE, &format!("{AGENT_PATH} {FILTER}")).into());
+                args.push(shown::absolute(&word.replace(PLACE, &format!("{AGENT_PATH} {FILTER}"))).into());
             }
         }
         if !placed {
             return Err(wrong(PLACE, example));
         }
-        let path = host::which(OsStr::new(&command)).ok_or_else(|| {
-            wrong(&format!("the command `{command}`"), "install it, or write its whole path")
+        // One that the jail shows anyway, if there is: a shim in a home directory needs that home.
+        let named = host::all_named(OsStr::new(&command));
+        let path = named.iter().find(|p| shown::is_seen(p)).or(named.first()).cloned();
+        let path = path.ok_or_else(|| match std::fs::metadata(&command) {
+            Ok(meta) if command.contains('/') && meta.is_file() => {
+                wrong(&format!("an executable `{command}`"), "the file is there but may not be run: chmod +x")
+            }
+            _ => wrong(&format!("the command `{command}`"), "install it, or write its whole path"),
         })?;
         Ok(CommandTarget { template: template.to_owned(), path, args })
     }
 
+    /// The command's own path in the jail, and what must be bound for it and for the files that its words name.
+    fn seen_in_jail(&self) -> (OsString, Vec<(PathBuf, String)>) {
+        let mut binds = shown::Binds::new();
+        let (program, mut bind) = if shown::can_be_seen(&self.path) {
+            shown::add(&mut binds, &self.path);
+            (self.path.clone().into_os_string(), Vec::new())
+        } else {
+            host::seen_in_jail(&self.path)
+        };
+        for word in self.args.iter().filter_map(|w| w.to_str()) {
+            shown::paths_in(word).for_each(|path| shown::add(&mut binds, path));
+        }
+        let inside = |path: PathBuf| path.into_os_string().into_string().ok();
+        bind.extend(binds.into_iter().filter_map(|(path, host)| Some((host, inside(path)?))));
+        (program, bind)
+    }
+
     fn launch(&self, slot: &Slot) -> Result<JailedInstance, TargetError> {
-        let (program, bind) = host::seen_in_jail(&self.path);
+        let (program, bind) = self.seen_in_jail();
         let mut argv = vec![program];
         argv.extend_from_slice(&self.args);
         let nests = self.path.file_name().is_some_and(|name| NESTING.iter().any(|n| *n == name));
@@ -115,6 +140,10 @@ impl CommandTarget {
 }
 
 impl Target for CommandTarget {
+    fn reference(&self) -> Arc<dyn Target> {
+        Arc::new(NativeAmidHost { bind: self.seen_in_jail().1 })
+    }
+
     fn name(&self) -> String {
         self.template.clone()
     }
@@ -203,6 +232,7 @@ mod tests {
         let said = |template| CommandTarget::new(template).unwrap_err().to_string();
         assert!(said("env").contains("{agent} in `env` is not here: write it where"), "{}", said("env"));
         assert!(said("no-such-layer {agent}").contains("the command `no-such-layer`"));
+        assert!(said("./Cargo.toml {agent}").contains("chmod +x"));
         assert!(said("env '{agent}").contains("the closing '"));
         assert!(said("").contains("a command"));
         assert!(said("{agent}").contains("a command"));

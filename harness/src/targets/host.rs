@@ -23,11 +23,16 @@ const LAST_BREATH: Duration = Duration::from_millis(100);
 
 /// The executable of that name in `PATH`, or at that path if it has a slash; without symbolic links.
 pub fn which(name: &OsStr) -> Option<PathBuf> {
+    all_named(name).into_iter().next()
+}
+
+/// All executables of that name in `PATH`, in its order, or the one at that path if it has a slash.
+pub fn all_named(name: &OsStr) -> Vec<PathBuf> {
     if name.as_encoded_bytes().contains(&b'/') {
-        return executable(Path::new(name));
+        return executable(Path::new(name)).into_iter().collect();
     }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).find_map(|folder| executable(&folder.join(name)))
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).filter_map(|folder| executable(&folder.join(name))).collect()
 }
 
 fn executable(path: &Path) -> Option<PathBuf> {

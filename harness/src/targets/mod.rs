@@ -8,6 +8,7 @@ pub mod host;
 pub mod mutant;
 pub mod native;
 pub mod qemu_user;
+mod shown;
 
 use crate::target::{Target, TargetError};
 use command::CommandTarget;

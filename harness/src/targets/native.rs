@@ -1,7 +1,8 @@
-//! Native Linux, the reference: the agent in a bare jail.
+//! Native Linux, the reference: the agent in a jail, bare unless the layer's own shows more.
 
 use crate::jail::{self, AGENT_PATH, JailSpec, JailedInstance, Root};
 use crate::target::{Instance, Slot, Target, TargetError};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long an agent may take to say hello. It takes a millisecond.
@@ -10,6 +11,42 @@ const HELLO: Duration = Duration::from_secs(10);
 /// The kernel this runs on. The same as root and as an ordinary user.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Native;
+
+/// The same with the host's directories around the agent: the reference for a layer whose jail shows them, since a
+/// program may list `/` on both sides.
+#[derive(Clone, Debug)]
+pub struct NativeAmidHost {
+    /// What the layer's jail binds beyond them, as in [`JailSpec::bind`].
+    pub bind: Vec<(PathBuf, String)>,
+}
+
+fn launch(root: Root, bind: Vec<(PathBuf, String)>, slot: &Slot) -> Result<Box<dyn Instance>, TargetError> {
+    let argv = vec![AGENT_PATH.into()];
+    let spec = JailSpec { argv, root, filter: true, notify: Vec::new(), bind, cpu: slot.cpu };
+    Ok(Box::new(JailedInstance::new(jail::spawn(&spec)?, "native")?))
+}
+
+impl Target for NativeAmidHost {
+    fn name(&self) -> String {
+        Native.name()
+    }
+
+    fn version(&self) -> Result<String, TargetError> {
+        Native.version()
+    }
+
+    fn start(&self, slot: &Slot) -> Result<Box<dyn Instance>, TargetError> {
+        launch(Root::Host, self.bind.clone(), slot)
+    }
+
+    fn answers_each(&self) -> bool {
+        Native.answers_each()
+    }
+
+    fn canary(&self) -> Result<String, TargetError> {
+        Native.canary()
+    }
+}
 
 impl Target for Native {
     fn name(&self) -> String {
@@ -24,15 +61,7 @@ impl Target for Native {
     }
 
     fn start(&self, slot: &Slot) -> Result<Box<dyn Instance>, TargetError> {
-        let jailed = jail::spawn(&JailSpec {
-            argv: vec![AGENT_PATH.into()],
-            root: Root::Bare,
-            filter: true,
-            notify: Vec::new(),
-            bind: Vec::new(),
-            cpu: slot.cpu,
-        })?;
-        Ok(Box::new(JailedInstance::new(jailed, "native")?))
+        launch(Root::Bare, Vec::new(), slot)
     }
 
     fn answers_each(&self) -> bool {

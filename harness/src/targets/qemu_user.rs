@@ -1,9 +1,11 @@
 //! qemu-user: `qemu-x86_64` translates the agent's instructions and hands on its system calls, inside the jail.
 
 use super::host;
+use super::native::NativeAmidHost;
 use crate::jail::{self, AGENT_PATH, JailSpec, JailedInstance, Root};
 use crate::target::{Instance, Slot, Target, TargetError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What to do when `qemu-x86_64` is not there.
@@ -59,6 +61,10 @@ impl QemuUser {
 }
 
 impl Target for QemuUser {
+    fn reference(&self) -> Arc<dyn Target> {
+        Arc::new(NativeAmidHost { bind: host::seen_in_jail(&self.path).1 })
+    }
+
     fn name(&self) -> String {
         "qemu-user".to_owned()
     }
