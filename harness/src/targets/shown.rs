@@ -72,12 +72,12 @@ pub fn add(binds: &mut Binds, path: &Path) {
 fn add_one(binds: &mut Binds, path: &Path, root: bool) {
     let Ok(meta) = fs::metadata(path) else { return };
     let plain = path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
-    if !plain || place(path, root) != Place::Hidden {
+    // Never a whole top-level directory: it may be the jail's own.
+    if !plain || depth(path) < 2 || place(path, root) != Place::Hidden {
         return;
     }
     let folder = if meta.is_dir() { Some(path) } else { path.parent() };
     match folder {
-        // Never a whole top-level directory: it may be the jail's own.
         Some(folder) if depth(folder) < 2 => bind(binds, path),
         Some(folder) if enterable(folder, root) => bind(binds, folder),
         Some(folder) => {
