@@ -81,7 +81,7 @@ fn inside_the_program_is_process_1_and_uid_0_of_a_host_named_parallax() {
     // PWD is the shell's own.
     assert_eq!(
         lines[8..],
-        ["HOME=/tmp", "PATH=/bin:/usr/bin", "PWD=/w", "TERM=xterm", "TMPDIR=/tmp"],
+        ["HOME=/tmp", "PATH=/usr/local/bin:/bin:/usr/bin", "PWD=/w", "TERM=xterm", "TMPDIR=/tmp"],
         "{text}"
     );
 }
