@@ -199,9 +199,9 @@ pub struct PairObserver {
 }
 
 impl PairObserver {
-    /// Takes over a run's result.
-    pub fn absorb(&mut self, program: &Program, result: PairResult) {
-        self.classes = Classes::of(program, &result);
+    /// Takes over a run's result and its classes.
+    pub fn absorb(&mut self, classes: Classes, result: PairResult) {
+        self.classes = classes;
         self.finding = result.finding;
     }
 }
