@@ -34,8 +34,8 @@ pub struct CampaignOptions {
     pub execs: Option<u64>,
     /// Ends after so many new cases in this session.
     pub stop_after: Option<u64>,
-    /// Programs in a batch. It must not depend on the number of runners, or the campaign does; keep it at 16
-    /// times the number of runners at least, and lower for a target that runs few programs a second.
+    /// Programs on their way at a time. It must not depend on the number of runners, or the campaign does; keep it at
+    /// 32 times the number of runners at least, and lower for a target that runs few programs a second.
     pub batch: usize,
     /// Which calls of the tables may be made; missing entries count as allowed.
     pub allowed: Vec<bool>,
@@ -230,7 +230,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
             Some(Ending::Programs)
         } else if self.options.time.is_some_and(|time| self.started.elapsed() >= time) {
             Some(Ending::Time)
-        } else if self.engine.executor.stopped() {
+        } else if self.engine.executor.pool.stopped() {
             Some(Ending::Stopped)
         } else {
             None
@@ -240,7 +240,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
     /// Hands what was found to triage, a few findings at a time.
     fn investigate(&mut self) -> anyhow::Result<()> {
         let enough = self.options.stop_after.unwrap_or(u64::MAX);
-        while !self.engine.executor.stopped() && self.new_cases < enough {
+        while !self.engine.executor.pool.stopped() && self.new_cases < enough {
             let found = self.engine.take_findings(TRIAGED)?;
             if found.is_empty() {
                 break;
@@ -300,7 +300,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
             cases: self.before.cases + self.new_cases,
             known_cases: self.before.known_cases + self.known_cases,
             unstable: self.before.unstable + self.unstable,
-            restarts: self.before.restarts + self.engine.executor.restarts(),
+            restarts: self.before.restarts + self.engine.executor.pool.restarts(),
             elapsed: self.before.elapsed + self.started.elapsed(),
             ..self.engine.snapshot()?
         };
@@ -332,7 +332,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
             waiting: self.engine.waiting(),
             signatures: ledger.signatures(),
             known_sightings: ledger.known(),
-            restarts: self.before.restarts + self.engine.executor.restarts(),
+            restarts: self.before.restarts + self.engine.executor.pool.restarts(),
             unusable: self.engine.unusable(),
             seconds_since_last_case: self.last_case.elapsed().as_secs_f64(),
             areas: areas.map(|(area, c)| (area.name(), AreaStats { calls: c.runs, ok: c.ok })).collect(),

@@ -11,28 +11,32 @@ use crate::snapshot::Snapshot;
 use crate::stage::{BatchStage, Keep};
 use crate::tally::Tally;
 use anyhow::Context as _;
-use libafl::corpus::{Corpus, InMemoryCorpus, InMemoryOnDiskCorpus, Testcase};
+use libafl::corpus::{Corpus, InMemoryCorpus, Testcase};
 use libafl::events::NopEventManager;
 use libafl::fuzzer::NopInputFilter;
 use libafl::inputs::BytesInputConverter;
 use libafl::schedulers::Scheduler;
+use libafl::stages::Stage;
 use libafl::state::{HasCorpus, HasExecutions, HasRand, HasSolutions, StdState};
-use libafl::{Error, Fuzzer, HasMetadata, HasNamedMetadata, HasScheduler, StdFuzzer};
+use libafl::{Error, HasMetadata, HasNamedMetadata, HasScheduler, StdFuzzer};
 use libafl_bolts::rands::StdRand;
 use parallax_corpus::Program;
 use parallax_harness::oracles::Finding;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// LibAFL's state: the corpus on disk and in memory; solutions are the findings that wait for triage.
 pub type SearchState =
-    StdState<InMemoryOnDiskCorpus<ProgramInput>, ProgramInput, StdRand, InMemoryCorpus<ProgramInput>>;
+    StdState<InMemoryCorpus<ProgramInput>, ProgramInput, StdRand, InMemoryCorpus<ProgramInput>>;
 /// LibAFL's fuzzer.
 pub type Search =
     StdFuzzer<NewestScheduler, NoveltyFeedback, BytesInputConverter, NopInputFilter, DivergenceObjective>;
 
 /// Programs the generator makes to begin with.
 const BEGINNING: usize = 128;
+/// How long a round takes.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// A search that can go on: LibAFL's parts and the pool of runners.
 pub struct Engine<'a, R> {
@@ -41,7 +45,7 @@ pub struct Engine<'a, R> {
     /// LibAFL's state.
     pub state: SearchState,
     search: Search,
-    stages: (BatchStage, ()),
+    stage: BatchStage,
     generator: Arc<Generator>,
     dir: PathBuf,
 }
@@ -61,30 +65,33 @@ impl<'a, R: Runner> Engine<'a, R> {
     ) -> anyhow::Result<Engine<'a, R>> {
         let mut feedback = NoveltyFeedback::new(&executor.observers.0);
         let mut objective = DivergenceObjective::new(&executor.observers.0);
-        // Without lock files: a stale one makes LibAFL lose the testcase. Without metadata: there is none.
-        let corpus = InMemoryOnDiskCorpus::with_meta_format_and_prefix(dir, None, None, false)
+        std::fs::create_dir_all(dir)
             .with_context(|| format!("cannot make the corpus directory {}", dir.display()))?;
         let rand = StdRand::with_seed(seed);
-        let mut state = StdState::new(rand, corpus, InMemoryCorpus::new(), &mut feedback, &mut objective)?;
+        let mut state =
+            StdState::new(rand, InMemoryCorpus::new(), InMemoryCorpus::new(), &mut feedback, &mut objective)?;
         state.add_metadata(Tally::default());
         Ok(Engine {
             executor,
             state,
             search: StdFuzzer::new(NewestScheduler, feedback, objective),
-            stages: (BatchStage::new(Arc::clone(&generator), batch), ()),
+            stage: BatchStage::new(Arc::clone(&generator), batch, dir.to_owned())?,
             generator,
             dir: dir.to_owned(),
         })
     }
 
-    /// Runs one batch of at most `most` programs.
+    /// Searches for about a second, until there are findings, or until `most` programs are judged.
     ///
     /// # Errors
     /// A runner failed for good, or the corpus cannot be written.
     pub fn round(&mut self, most: usize) -> anyhow::Result<()> {
-        self.stages.0.budget = most;
+        self.stage.budget = most;
+        self.stage.pause = Some(Instant::now() + ROUND);
+        // Not through LibAFL's `fuzz_one`, which uses chance each time, while how many rounds there are is up to
+        // the clock.
         let mut manager = NopEventManager::new();
-        self.search.fuzz_one(&mut self.stages, &mut self.executor, &mut self.state, &mut manager)?;
+        self.stage.perform(&mut self.search, &mut self.executor, &mut self.state, &mut manager)?;
         self.failed()
     }
 
@@ -101,13 +108,13 @@ impl<'a, R: Runner> Engine<'a, R> {
     /// # Errors
     /// As [`Engine::round`]; or no call is allowed at all.
     pub fn begin(&mut self) -> anyhow::Result<()> {
-        let programs = self.stages.0.fresh(&mut self.state, BEGINNING);
+        let programs = self.stage.fresh(&mut self.state, BEGINNING);
         anyhow::ensure!(
             programs.iter().any(|p| !p.calls.is_empty()),
             "no call is left to be made on this target"
         );
         self.import(programs.clone())?;
-        if self.state.corpus().count() == 0 && !self.executor.stopped() {
+        if self.state.corpus().count() == 0 && !self.executor.pool.stopped() {
             // Nothing was usable. There must be something to mutate, and the next run may fare better.
             self.add(programs.into_iter().next().unwrap_or_default())?;
         }
@@ -115,8 +122,13 @@ impl<'a, R: Runner> Engine<'a, R> {
     }
 
     fn evaluate(&mut self, programs: Vec<Program>, keep: Keep) -> anyhow::Result<()> {
-        self.stages.0.evaluate(&mut self.search, &mut self.executor, &mut self.state, programs, keep)?;
+        self.stage.evaluate(&mut self.search, &mut self.executor, &mut self.state, programs, keep)?;
         self.failed()
+    }
+
+    /// Waits until all programs that were kept are written.
+    fn written(&self) -> anyhow::Result<()> {
+        self.stage.writer.flush().with_context(|| format!("cannot write to {}", self.dir.display()))
     }
 
     fn failed(&mut self) -> anyhow::Result<()> {
@@ -129,10 +141,10 @@ impl<'a, R: Runner> Engine<'a, R> {
     /// It cannot be written.
     pub fn add(&mut self, program: Program) -> anyhow::Result<()> {
         let input = ProgramInput(program);
-        if !self.stages.0.names.contains(&input.file_name()) {
-            let id = self.state.corpus_mut().add(Testcase::from(input.clone()))?;
+        if !self.stage.names.contains(&input.file_name()) {
+            let id = self.state.corpus_mut().add(Testcase::from(input))?;
             self.search.scheduler_mut().on_add(&mut self.state, id)?;
-            self.stages.0.settle(&mut self.state, id, input)?;
+            self.stage.settle(&mut self.state, id)?;
         }
         Ok(())
     }
@@ -198,7 +210,7 @@ impl<'a, R: Runner> Engine<'a, R> {
 
     /// Runs that said nothing, because a side could not set the program up; in this session.
     pub fn unusable(&self) -> u64 {
-        self.stages.0.unusable
+        self.stage.unusable
     }
 
     /// What is needed to go on later. The programs it names are safely on disk then.
@@ -206,6 +218,7 @@ impl<'a, R: Runner> Engine<'a, R> {
     /// # Errors
     /// The disk fails.
     pub fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        self.written()?;
         files::sync_all(&self.dir).with_context(|| format!("cannot sync {}", self.dir.display()))?;
         let corpus = self.state.corpus();
         let mut names = Vec::with_capacity(corpus.count());
@@ -222,7 +235,7 @@ impl<'a, R: Runner> Engine<'a, R> {
         Ok(Snapshot {
             rand: *self.state.rand(),
             programs: self.programs(),
-            groups: self.stages.0.groups,
+            groups: self.stage.groups,
             seen: self.state.named_metadata::<Seen>(NOVELTY)?.clone(),
             ledger: self.ledger()?.clone(),
             tally: self.tally()?.clone(),
@@ -240,7 +253,7 @@ impl<'a, R: Runner> Engine<'a, R> {
         let mut complaints = Vec::new();
         *self.state.rand_mut() = snapshot.rand;
         *self.state.executions_mut() = snapshot.programs;
-        self.stages.0.groups = snapshot.groups;
+        self.stage.groups = snapshot.groups;
         if snapshot.seen.is_usable() {
             *self.state.named_metadata_mut::<Seen>(NOVELTY)? = snapshot.seen.clone();
         } else {
@@ -273,12 +286,12 @@ impl<'a, R: Runner> Engine<'a, R> {
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|e| e == EXTENSION))
             .filter(|path| {
-                !self.stages.0.names.contains(&*path.file_name().unwrap_or_default().to_string_lossy())
+                !self.stage.names.contains(&*path.file_name().unwrap_or_default().to_string_lossy())
             })
             .collect();
         paths.sort();
         let mut programs = Vec::new();
-        let mut known = self.stages.0.names.clone();
+        let mut known = self.stage.names.clone();
         for path in &paths {
             // A copy under another name is the same program.
             if let Some(input) =

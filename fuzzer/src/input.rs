@@ -18,7 +18,13 @@ pub struct ProgramInput(pub Program);
 impl ProgramInput {
     /// The name of its file: equal programs have equal names.
     pub fn file_name(&self) -> String {
-        format!("{:016x}.{EXTENSION}", xxh3_64(&pack::program_to_bytes(&self.0)))
+        self.to_named_bytes().0
+    }
+
+    /// The name of its file, and what is in it.
+    pub fn to_named_bytes(&self) -> (String, Vec<u8>) {
+        let bytes = pack::program_to_bytes(&self.0);
+        (format!("{:016x}.{EXTENSION}", xxh3_64(&bytes)), bytes)
     }
 
     /// Reads a corpus file and checks the program in it.
@@ -31,15 +37,10 @@ impl ProgramInput {
 }
 
 impl Input for ProgramInput {
-    /// Writes a whole file or none, as far as a kill goes; [`crate::engine::Engine::snapshot`] sees to power
-    /// cuts, since a sync for each program costs more than running it. A file that already holds this program
-    /// stays as it is.
+    /// Writes a whole file or none, as far as a kill goes; [`crate::engine::Engine::snapshot`] sees to power cuts,
+    /// since a sync for each program costs more than running it.
     fn to_file<P: AsRef<Path>>(&self, path: P) -> Result<(), Error> {
-        let bytes = pack::program_to_bytes(&self.0);
-        if std::fs::read(&path).is_ok_and(|old| old == bytes) {
-            return Ok(());
-        }
-        files::write_fresh(path.as_ref(), &bytes)
+        files::write_fresh(path.as_ref(), &pack::program_to_bytes(&self.0))
             .map_err(|e| Error::os_error(e, path.as_ref().display().to_string()))
     }
 

@@ -15,6 +15,8 @@ pub mod monitor;
 pub mod mutate;
 pub mod novelty;
 pub mod objective;
+pub mod order;
+pub mod pool;
 pub mod resources;
 pub mod runner;
 pub mod schedule;

@@ -1,6 +1,6 @@
 //! Mutators: small changes to a program that keep it well formed.
 //!
-//! Each change is a plain function over [`Dice`]; [`ProgramMutator`](crate::stage::ProgramMutator) stacks them for LibAFL. References always
+//! Each change is a plain function over [`Dice`]; an [`Order`](crate::order::Order) stacks them. References always
 //! point backwards, and a call that loses what it used gets another thing of the same kind where there is one.
 
 use crate::arguments::{Builder, fit_mapping};

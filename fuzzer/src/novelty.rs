@@ -17,7 +17,6 @@ use parallax_corpus::{Arg, CallId, Outcome, Program, State, Ty};
 use parallax_harness::pair::PairResult;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// Bits of a class's hash; the set of seen classes has 2^BITS bits.
 const BITS: u32 = 18;
@@ -60,15 +59,12 @@ fn class_of(id: CallId, outcome: &Outcome) -> u64 {
 }
 
 impl Classes {
-    /// The classes of what both sides did with a program.
+    /// The classes of what both sides did with a program. Its finding is none of them: noise has signatures without
+    /// end, and new cases come into the corpus through triage.
     pub fn of(program: &Program, result: &PairResult) -> Classes {
         let mut classes = Classes::default();
         for (side, trace) in [(1, &result.native), (2, &result.target)] {
             classes.add_side(program, side, &trace.outcomes);
-        }
-        if let Some(finding) = &result.finding {
-            // Not coarse: noise has signatures without end. New cases come into the corpus through triage.
-            classes.fine.push(mix(&[7, xxh3_64(finding.signature().0.as_bytes())]));
         }
         classes
     }
@@ -199,9 +195,9 @@ pub struct PairObserver {
 }
 
 impl PairObserver {
-    /// Takes over a run's result.
-    pub fn absorb(&mut self, program: &Program, result: PairResult) {
-        self.classes = Classes::of(program, &result);
+    /// Takes over a run's result and its classes.
+    pub fn absorb(&mut self, classes: Classes, result: PairResult) {
+        self.classes = classes;
         self.finding = result.finding;
     }
 }

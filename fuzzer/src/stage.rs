@@ -1,83 +1,51 @@
-//! The stage: draws a batch of programs, has it run on all runners, and judges the results in order.
+//! The stage: says what programs are made from, has them made and run on all runners, and judges them in order.
 //!
-//! All chance is used while drawing and judging, on one thread, so that a campaign does not depend on how many
-//! runners there are.
+//! Programs go in orders. As soon as one is judged, the next one is given, and a batch of them is on its way: so
+//! there is always something to be run meanwhile, and what an order is made from (all that was judged before it was
+//! given) does not depend on how many runners there are or how fast they were. All chance is used while giving
+//! orders and judging, on one thread; an order has a seed for the rest.
 
 use crate::dice::Dice;
 use crate::engine::{Search, SearchState};
+use crate::files::Writer;
 use crate::generate::Generator;
 use crate::input::ProgramInput;
-use crate::mutate::{Context, mutate, remove_healing};
+use crate::mutate::remove_healing;
 use crate::novelty::PairObserver;
 use crate::objective::{LEDGER, Ledger};
+use crate::order::{Order, Recipe};
+use crate::pool::{Answer, Done};
 use crate::runner::{CHUNK, PoolExecutor, Runner};
 use crate::tally::{Tally, Weights};
 use libafl::corpus::{Corpus, CorpusId, HasCurrentCorpusId, Testcase};
 use libafl::events::NopEventManager;
 use libafl::executors::ExitKind;
 use libafl::feedbacks::Feedback;
-use libafl::inputs::Input;
-use libafl::mutators::{MutationResult, Mutator};
 use libafl::schedulers::Scheduler;
 use libafl::stages::{Restartable, Stage};
-use libafl::state::{HasCorpus, HasExecutions, HasRand};
+use libafl::state::{HasCorpus, HasExecutions, HasRand, HasSolutions};
 use libafl::{
     Error, ExecuteInputResult, ExecutionProcessor, HasFeedback, HasMetadata, HasNamedMetadata, HasScheduler,
 };
 use libafl_bolts::Named;
 use parallax_corpus::{CallId, Program};
 use parallax_harness::oracles::{Class, Finding};
-use parallax_harness::pair::PairResult;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
-/// One group of programs in so many is fresh from the generator; the others are mutants of one program each.
+/// One order in so many is for fresh programs; the others are for mutants of one program each.
 const FRESH: u64 = 8;
+/// Orders after which the calls' weights are worked out again, and findings are looked into if there are any.
+const REWEIGHED: u64 = 16;
+/// Donors in an order.
+const DONORS: usize = 4;
 /// Sightings after which a signature counts as seen often.
 const OFTEN: u64 = 10;
 /// Most programs that wait to be run with their known difference taken out.
 const MAX_UNMASKED: usize = 256;
-
-/// The changes of [`crate::mutate`] as LibAFL's mutator. The donor is drawn from the corpus.
-pub struct ProgramMutator {
-    generator: Arc<Generator>,
-    weights: Weights,
-}
-
-impl ProgramMutator {
-    /// A mutator that makes new calls with that generator.
-    pub fn new(generator: Arc<Generator>) -> ProgramMutator {
-        ProgramMutator { generator, weights: Weights::even() }
-    }
-}
-
-impl Named for ProgramMutator {
-    fn name(&self) -> &Cow<'static, str> {
-        static NAME: Cow<'static, str> = Cow::Borrowed("program");
-        &NAME
-    }
-}
-
-impl Mutator<ProgramInput, SearchState> for ProgramMutator {
-    fn mutate(&mut self, state: &mut SearchState, input: &mut ProgramInput) -> Result<MutationResult, Error> {
-        // The dice are taken out of the state, so that the donor need not be copied out of it.
-        let mut dice = *state.rand();
-        let nth = dice.below(state.corpus().count());
-        let testcase = state.corpus().get(state.corpus().nth(nth))?.borrow();
-        let nothing = Program::default();
-        let donor = testcase.input().as_ref().map_or(&nothing, |donor| &donor.0);
-        let context = Context { generator: &self.generator, weights: &self.weights, donor };
-        let changed = mutate(&mut dice, &context, &mut input.0);
-        drop(testcase);
-        *state.rand_mut() = dice;
-        Ok(if changed { MutationResult::Mutated } else { MutationResult::Skipped })
-    }
-
-    fn post_exec(&mut self, _: &mut SearchState, _: Option<CorpusId>) -> Result<(), Error> {
-        Ok(())
-    }
-}
 
 fn input_of(state: &SearchState, id: CorpusId) -> Result<ProgramInput, Error> {
     state.corpus().cloned_input_for_id(id)
@@ -92,85 +60,126 @@ pub enum Keep {
     Always,
 }
 
+/// An order that was given, and whose programs are not judged yet.
+struct Ahead {
+    number: u64,
+    order: Arc<Order>,
+    done: Option<Vec<Done>>,
+}
+
+/// Where orders come from: from the search itself, or from a list.
+enum Source {
+    Search,
+    List(std::vec::IntoIter<Program>),
+}
+
 /// The batch stage.
 pub struct BatchStage {
-    mutator: ProgramMutator,
     generator: Arc<Generator>,
+    weights: Arc<Weights>,
+    /// Programs on their way at a time, at least.
     batch: usize,
-    /// Most programs the next batch may have.
+    /// Most programs to be judged before the stage returns.
     pub budget: usize,
-    /// Groups of programs drawn so far.
+    /// When the stage is to return, though there is more to do.
+    pub pause: Option<Instant>,
+    /// Orders given by the search so far.
     pub groups: u64,
     /// Names of the corpus's files.
     pub names: BTreeSet<String>,
+    /// The corpus's folder.
+    dir: PathBuf,
+    /// Writes the corpus's files.
+    pub writer: Writer,
     /// Programs to be run first: known differences taken out.
     unmasked: Vec<Program>,
     /// Results that said nothing: a side could not set the program up.
     pub unusable: u64,
+    /// What is on its way, in order.
+    ahead: VecDeque<Ahead>,
+    numbers: u64,
+    judged: u64,
 }
 
 impl BatchStage {
-    /// A stage that runs `batch` programs at a time. The batch must not depend on the number of runners, or
-    /// the campaign does.
-    pub fn new(generator: Arc<Generator>, batch: usize) -> BatchStage {
-        BatchStage {
-            mutator: ProgramMutator::new(Arc::clone(&generator)),
+    /// A stage with `batch` programs on their way at a time, that keeps programs in `dir`. The batch must not depend
+    /// on the number of runners, or the campaign does.
+    ///
+    /// # Errors
+    /// There can be no more threads.
+    pub fn new(generator: Arc<Generator>, batch: usize, dir: PathBuf) -> std::io::Result<BatchStage> {
+        Ok(BatchStage {
             generator,
+            weights: Arc::new(Weights::even()),
             batch,
             budget: usize::MAX,
+            pause: None,
             groups: 0,
             names: BTreeSet::new(),
+            dir,
+            writer: Writer::start()?,
             unmasked: Vec::new(),
             unusable: 0,
-        }
+            ahead: VecDeque::new(),
+            numbers: 0,
+            judged: 0,
+        })
     }
 
-    /// Draws the programs of a batch.
-    fn draw(&mut self, search: &mut Search, state: &mut SearchState) -> Result<Vec<Program>, Error> {
-        let size = self.batch.min(self.budget);
-        self.mutator.weights = Weights::from_tally(state.metadata::<Tally>()?);
-        let mut programs: Vec<Program> = self.unmasked.drain(..self.unmasked.len().min(size)).collect();
-        let mut base = *state.corpus().current();
-        // Where nothing can be drawn, as with all calls switched off, the batch is short.
-        for _ in 0..2 * size.div_ceil(CHUNK) + 1 {
-            if programs.len() >= size {
-                break;
-            }
-            self.groups += 1;
-            let end = (programs.len() + CHUNK).min(size);
-            if self.groups % FRESH == 0 {
-                programs.extend(self.fresh(state, end - programs.len()));
-                continue;
-            }
-            let id = match base.take() {
-                Some(id) => id,
-                None => search.scheduler_mut().next(state)?,
-            };
-            let original = input_of(state, id)?;
-            // A change may fail to apply; a few more tries make up for that.
-            for _ in 0..2 * CHUNK {
-                let mut mutant = original.clone();
-                if programs.len() < end && self.mutator.mutate(state, &mut mutant)? == MutationResult::Mutated
-                {
-                    programs.push(mutant.0);
-                }
-            }
+    /// The next order of at most `most` programs. `None` if there is nothing more to run.
+    fn order(
+        &mut self,
+        source: &mut Source,
+        search: &mut Search,
+        state: &mut SearchState,
+        most: usize,
+    ) -> Result<Option<Order>, Error> {
+        let mut size = CHUNK.min(most);
+        let recipe = match source {
+            Source::List(list) => Recipe::Given(list.take(size).collect()),
+            Source::Search => self.recipe(search, state, size)?,
+        };
+        if let Recipe::Given(programs) = &recipe {
+            size = programs.len();
         }
-        Ok(programs)
+        let order = Order { recipe, size, seed: state.rand_mut().word(), weights: Arc::clone(&self.weights) };
+        Ok(Some(order).filter(|order| order.size > 0))
+    }
+
+    /// What the search makes programs from next.
+    fn recipe(&mut self, search: &mut Search, state: &mut SearchState, size: usize) -> Result<Recipe, Error> {
+        self.groups += 1;
+        if self.groups % REWEIGHED == 1 {
+            self.weights = Arc::new(Weights::from_tally(state.metadata::<Tally>()?));
+        }
+        if !self.unmasked.is_empty() {
+            return Ok(Recipe::Given(self.unmasked.drain(..self.unmasked.len().min(size)).collect()));
+        }
+        if self.groups % FRESH == 0 {
+            return Ok(Recipe::Fresh);
+        }
+        let id = search.scheduler_mut().next(state)?;
+        let base = input_of(state, id)?.0;
+        let count = state.corpus().count();
+        let mut donors = Vec::with_capacity(DONORS);
+        for _ in 0..DONORS {
+            let nth = state.rand_mut().below(count);
+            donors.push(input_of(state, state.corpus().nth(nth))?.0);
+        }
+        Ok(Recipe::Mutants { base, donors })
     }
 
     /// Fresh programs.
     pub fn fresh(&mut self, state: &mut SearchState, count: usize) -> Vec<Program> {
-        let weights = &self.mutator.weights;
-        let programs = (0..count).map(|_| self.generator.generate(state.rand_mut(), weights));
+        let programs = (0..count).map(|_| self.generator.generate(state.rand_mut(), &self.weights));
         programs.filter(|program| !program.calls.is_empty()).collect()
     }
 
-    /// Runs programs and judges them in order. Returns how many were judged: fewer if the campaign was stopped
-    /// or a runner failed.
+    /// Runs programs and judges them in order: fewer of them if the campaign was stopped or a runner failed. What
+    /// the search has on its way stays so.
     ///
     /// # Errors
-    /// A program that is worth keeping cannot be written.
+    /// LibAFL's corpus contradicts itself.
     pub fn evaluate<R: Runner>(
         &mut self,
         search: &mut Search,
@@ -178,13 +187,83 @@ impl BatchStage {
         state: &mut SearchState,
         programs: Vec<Program>,
         keep: Keep,
-    ) -> Result<usize, Error> {
-        let results = executor.run_batch(&programs);
-        let judged = results.len();
-        for (program, result) in programs.into_iter().zip(results) {
-            self.judge(search, &mut executor.observers, state, program, result, keep)?;
+    ) -> Result<(), Error> {
+        let on_way = std::mem::take(&mut self.ahead);
+        let done = self.flow(search, executor, state, Source::List(programs.into_iter()), keep);
+        self.ahead = on_way;
+        done
+    }
+
+    /// Keeps the runners busy and judges in order, until there is a reason to return.
+    fn flow<R: Runner>(
+        &mut self,
+        search: &mut Search,
+        executor: &mut PoolExecutor<'_, R>,
+        state: &mut SearchState,
+        mut source: Source,
+        keep: Keep,
+    ) -> Result<(), Error> {
+        let PoolExecutor { pool, observers, failure } = executor;
+        let generator = Arc::clone(&self.generator);
+        let searching = matches!(source, Source::Search);
+        let mut left = if searching { self.budget } else { usize::MAX };
+        pool.serve(&generator, |desk| {
+            for ahead in self.ahead.iter().filter(|ahead| ahead.done.is_none()) {
+                desk.hand_in(ahead.number, Arc::clone(&ahead.order));
+            }
+            let mut on_way: usize = self.ahead.iter().map(|ahead| ahead.order.size).sum();
+            let done = loop {
+                while on_way < self.batch.min(left) {
+                    let Some(order) = self.order(&mut source, search, state, left - on_way)? else { break };
+                    on_way += order.size;
+                    let order = Arc::new(order);
+                    self.numbers += 1;
+                    desk.hand_in(self.numbers, Arc::clone(&order));
+                    self.ahead.push_back(Ahead { number: self.numbers, order, done: None });
+                }
+                let Some(first) = self.ahead.front_mut() else { break Ok(()) };
+                let Some(done) = first.done.take() else {
+                    if desk.collect().is_some_and(|answer| self.note(answer, failure)) {
+                        continue;
+                    }
+                    break Ok(());
+                };
+                on_way -= first.order.size;
+                self.ahead.pop_front();
+                left = left.saturating_sub(done.len());
+                for done in done {
+                    self.judge(search, observers, state, done, keep)?;
+                }
+                self.judged += 1;
+                // Not after each order: the runners stand still while findings are looked into. And not by time
+                // alone, since what comes of them is part of the campaign.
+                let paused = || self.pause.is_some_and(|pause| Instant::now() >= pause);
+                let now = self.judged % REWEIGHED == 0 && (state.solutions().count() > 0 || paused());
+                if searching && (now || left == 0) {
+                    break Ok(());
+                }
+            };
+            desk.close();
+            while let Some(answer) = desk.collect() {
+                self.note(answer, failure);
+            }
+            done
+        })
+    }
+
+    /// Puts an answer where it belongs. Returns whether the work can go on.
+    fn note(&mut self, answer: Answer, failure: &mut Option<anyhow::Error>) -> bool {
+        match answer.done {
+            Ok(Some(done)) => {
+                if let Some(ahead) = self.ahead.iter_mut().find(|ahead| ahead.number == answer.number) {
+                    ahead.done = Some(done);
+                }
+                return true;
+            }
+            Ok(None) => {}
+            Err(error) => *failure = Some(error),
         }
-        Ok(judged)
+        false
     }
 
     fn judge(
@@ -192,10 +271,10 @@ impl BatchStage {
         search: &mut Search,
         observers: &mut (PairObserver, ()),
         state: &mut SearchState,
-        program: Program,
-        result: PairResult,
+        done: Done,
         keep: Keep,
     ) -> Result<(), Error> {
+        let Done { program, result, classes } = done;
         *state.executions_mut() += 1;
         let unusable = result.unusable();
         self.unusable += u64::from(unusable);
@@ -203,7 +282,7 @@ impl BatchStage {
             return Ok(());
         }
         state.metadata_mut::<Tally>()?.count(&program, &result);
-        observers.0.absorb(&program, result);
+        observers.0.absorb(classes, result);
         let input = ProgramInput(program);
         let manager = &mut NopEventManager::new();
         let kind = ExitKind::Ok;
@@ -222,30 +301,23 @@ impl BatchStage {
             self.account(state, &input.0, &finding)?;
         }
         match id {
-            Some(id) => self.settle(state, id, input),
+            Some(id) => self.settle(state, id),
             None => Ok(()),
         }
     }
 
-    /// Keeps a new corpus program in memory, and makes sure that it is on disk: LibAFL's corpus only logs that
-    /// it could not write.
+    /// Has a new corpus program written.
     ///
     /// # Errors
-    /// It cannot be written.
-    pub fn settle(
-        &mut self,
-        state: &mut SearchState,
-        id: CorpusId,
-        input: ProgramInput,
-    ) -> Result<(), Error> {
+    /// LibAFL's corpus contradicts itself.
+    pub fn settle(&mut self, state: &mut SearchState, id: CorpusId) -> Result<(), Error> {
         let mut testcase = state.corpus().get(id)?.borrow_mut();
-        if let Some(path) = testcase.file_path() {
-            if !path.exists() {
-                input.to_file(path)?;
-            }
+        if let Some(input) = testcase.input() {
+            let (name, bytes) = input.to_named_bytes();
+            self.writer.write(self.dir.join(&name), bytes);
+            self.names.insert(name.clone());
+            *testcase.filename_mut() = Some(name);
         }
-        self.names.extend(testcase.filename().clone());
-        testcase.set_input(input);
         Ok(())
     }
 
@@ -297,9 +369,7 @@ impl<R: Runner> Stage<PoolExecutor<'_, R>, NopEventManager, SearchState, Search>
         state: &mut SearchState,
         _manager: &mut NopEventManager,
     ) -> Result<(), Error> {
-        let programs = self.draw(search, state)?;
-        self.evaluate(search, executor, state, programs, Keep::Novel)?;
-        Ok(())
+        self.flow(search, executor, state, Source::Search, Keep::Novel)
     }
 }
 
