@@ -126,6 +126,89 @@ const PROGRAMS: &[(&str, &str, &str, &str)] = &[
         "ret",
         "r0 = mmap$private(PAGE0, 4096, PROT_READ|PROT_WRITE)\npoke(r0, 65, 1)\nmadvise(r0, 4096, MADV_DONTNEED)\nload(r0)",
     ),
+    (
+        "tcflsh-ignored",
+        "ioctl$fionread",
+        "value",
+        "r0 = openat$ptmx(O_RDWR|O_NOCTTY)\nioctl$tiocsptlck(r0, {0})\nr1 = ioctl$tiocgptpeer(r0, O_RDWR|O_NOCTTY)\nwrite$keys(r0, \"hello\\n\")\nioctl$tcflsh(r1, TCIFLUSH)\nioctl$fionread(r1, out)",
+    ),
+    (
+        "winsize-stuck",
+        "ioctl$tiocgwinsz",
+        "ws_row",
+        "ioctl$tiocswinsz(0, {30, 90, 0, 0})\nioctl$tiocgwinsz(0, out)",
+    ),
+    (
+        "epoll-add-twice-ok",
+        "epoll_ctl$add",
+        "ret",
+        "r0 = epoll_create1(0)\nr1 = eventfd2(0, 0)\nepoll_ctl$add(r0, r1, {EPOLLIN, 1})\nepoll_ctl$add(r0, r1, {EPOLLIN, 1})",
+    ),
+    (
+        "inotify-rm-ignored",
+        "inotify_rm_watch",
+        "ret",
+        "r0 = inotify_init1(0)\ninotify_add_watch$cwd(r0, IN_CREATE)\ninotify_rm_watch(r0, 1)\ninotify_rm_watch(r0, 1)",
+    ),
+    (
+        "setsockopt-ignored",
+        "getsockopt$int",
+        "value",
+        "r0, r1 = socketpair$stream(out)\nsetsockopt$int(r0, SO_KEEPALIVE, {1})\ngetsockopt$int(r0, SO_KEEPALIVE, out, {4})",
+    ),
+    (
+        "peek-consumes",
+        "recvfrom",
+        "ret",
+        "r0, r1 = socketpair$stream(out)\nsendto(r0, \"ab\", 0)\nrecvfrom(r1, out[1], MSG_PEEK)\nrecvfrom(r1, out[8], MSG_DONTWAIT)",
+    ),
+    (
+        "sockname-family-zero",
+        "getsockname",
+        "sun_family",
+        "r0, r1 = socketpair$stream(out)\ngetsockname(r0, out, {112})",
+    ),
+    (
+        "fchmod-setid-lost",
+        "fstat",
+        "st_mode",
+        "r0 = openat$create(\"f\", 0o644)\nfchmod(r0, 0o4755)\nfstat(r0, out)",
+    ),
+    ("mkdir-exists-ok", "mkdirat", "ret", "mkdirat(\"d\", 0o755)\nmkdirat(\"d\", 0o755)"),
+    (
+        "fchdir-ignored",
+        "getcwd",
+        "ret",
+        "mkdirat(\"d\", 0o755)\nr0 = openat$dir(\"d\", O_RDONLY)\nfchdir(r0)\ngetcwd(out[64])",
+    ),
+    ("clock-coarse-einval", "clock_getres", "ret", "clock_getres(CLOCK_MONOTONIC_COARSE, out)"),
+    ("rlimit-max-infinite", "getrlimit", "rlim_max", "getrlimit(RLIMIT_NOFILE, out)"),
+    ("getpriority-off-by-one", "getpriority", "ret", "getpriority()"),
+    (
+        "sigprocmask-query-empty",
+        "rt_sigprocmask$get",
+        "mask",
+        "rt_sigprocmask$block({{SIGUSR1}})\nrt_sigprocmask$get(out)",
+    ),
+    (
+        "sigaction-query-default",
+        "rt_sigaction$get",
+        "sa_handler",
+        "rt_sigaction$set(SIGUSR1, {SIG_IGN, 0, 0})\nrt_sigaction$get(SIGUSR1, out)",
+    ),
+    ("kill-probe-eperm", "kill$probe", "ret", "r0 = getpid()\nkill$probe(r0)"),
+    (
+        "munmap-ignored",
+        "load",
+        "state",
+        "r0 = mmap$private(PAGE0, 4096, PROT_READ|PROT_WRITE)\npoke(r0, 65, 1)\nmunmap(r0, 4096)\nload(r0)",
+    ),
+    (
+        "msync-unmapped-ok",
+        "msync",
+        "ret",
+        "r0 = mmap$private(PAGE0, 4096, PROT_READ|PROT_WRITE)\nmunmap(r0, 4096)\nmsync(r0, 4096, MS_SYNC)",
+    ),
 ];
 
 /// Faults of the layer as a whole: a class, not a field.
@@ -142,29 +225,23 @@ fn finding(fault: &str, program: &str, isolation: Isolation) -> Result<Option<Fi
     Ok(result.finding)
 }
 
-fn every_fault_is_found(isolation: Isolation) -> Result<(), Box<dyn Error>> {
+#[test]
+fn every_fault_is_found_in_shared_memory_and_in_a_forked_child() {
     let mut wrong = Vec::new();
     for (fault, call, field, program) in PROGRAMS {
-        match finding(fault, program, isolation) {
-            Ok(Some(f)) if f.name == *call && f.field == *field => {}
-            Ok(Some(f)) => wrong
-                .push(format!("{fault}: {} {} {} {} ({})", f.name, f.field, f.native, f.target, f.oracle)),
-            Ok(None) => wrong.push(format!("{fault}: nothing found")),
-            Err(e) => wrong.push(format!("{fault}: {e}")),
+        for isolation in [Isolation::Shared, Isolation::Forked] {
+            match finding(fault, program, isolation) {
+                Ok(Some(f)) if f.name == *call && f.field == *field => {}
+                Ok(Some(f)) => wrong.push(format!(
+                    "{fault}, {isolation:?}: {} {} {} {} ({})",
+                    f.name, f.field, f.native, f.target, f.oracle
+                )),
+                Ok(None) => wrong.push(format!("{fault}, {isolation:?}: nothing found")),
+                Err(e) => wrong.push(format!("{fault}, {isolation:?}: {e}")),
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
-}
-
-#[test]
-fn every_fault_is_found_in_shared_memory() -> Result<(), Box<dyn Error>> {
-    every_fault_is_found(Isolation::Shared)
-}
-
-#[test]
-fn every_fault_is_found_in_a_forked_child() -> Result<(), Box<dyn Error>> {
-    every_fault_is_found(Isolation::Forked)
 }
 
 #[test]

@@ -7,7 +7,9 @@
 mod descriptors;
 mod files;
 mod layer;
+pub(super) mod nr;
 mod processes;
+mod sockets;
 mod time;
 mod tty;
 
@@ -37,6 +39,8 @@ pub(super) type Handled = Result<Answer, Errno>;
 pub struct Fault {
     /// Its name, as in `mutant:NAME`.
     pub name: &'static str,
+    /// The area of the kernel it is in.
+    pub area: &'static str,
     /// What a program sees, in one line.
     pub about: &'static str,
     /// The bug of a real layer that it copies, if it does: `1a`, `1b`, `2`, `3` or `4`.
@@ -65,12 +69,13 @@ pub fn all() -> &'static [Fault] {
 
 /// Shorthand: a fault that copies no particular bug.
 const fn fault(
+    area: &'static str,
     name: &'static str,
     calls: &'static [u32],
     handler: fn(&mut Call<'_>) -> Handled,
     about: &'static str,
 ) -> Fault {
-    Fault { name, about, mission: None, calls, handler }
+    Fault { name, area, about, mission: None, calls, handler }
 }
 
 /// Shorthand: a fault that copies a bug of a real layer.
@@ -78,48 +83,11 @@ const fn mission(number: &'static str, fault: Fault) -> Fault {
     Fault { mission: Some(number), ..fault }
 }
 
-/// System call numbers, x86-64, by their names in the kernel.
-pub(super) mod nr {
-    pub const LSEEK: u32 = 8;
-    pub const MPROTECT: u32 = 10;
-    pub const IOCTL: u32 = 16;
-    pub const MADVISE: u32 = 28;
-    pub const NANOSLEEP: u32 = 35;
-    pub const GETITIMER: u32 = 36;
-    pub const SHUTDOWN: u32 = 48;
-    pub const WAIT4: u32 = 61;
-    pub const KILL: u32 = 62;
-    pub const UNAME: u32 = 63;
-    pub const FCNTL: u32 = 72;
-    pub const FTRUNCATE: u32 = 77;
-    pub const READLINK: u32 = 89;
-    pub const UMASK: u32 = 95;
-    pub const GETRUSAGE: u32 = 98;
-    pub const GETPPID: u32 = 110;
-    pub const RT_SIGPENDING: u32 = 127;
-    pub const SETPRIORITY: u32 = 141;
-    pub const SETRLIMIT: u32 = 160;
-    pub const TIME: u32 = 201;
-    pub const GETDENTS64: u32 = 217;
-    pub const CLOCK_GETTIME: u32 = 228;
-    pub const CLOCK_NANOSLEEP: u32 = 230;
-    pub const EPOLL_CTL: u32 = 233;
-    pub const TGKILL: u32 = 234;
-    pub const INOTIFY_INIT: u32 = 253;
-    pub const READLINKAT: u32 = 267;
-    pub const TIMERFD_GETTIME: u32 = 287;
-    pub const EVENTFD2: u32 = 290;
-    pub const PIPE2: u32 = 293;
-    pub const INOTIFY_INIT1: u32 = 294;
-    pub const PRLIMIT64: u32 = 302;
-    pub const RENAMEAT2: u32 = 316;
-    pub const MEMFD_CREATE: u32 = 319;
-}
-
 static FAULTS: &[Fault] = &[
     mission(
         "1a",
         fault(
+            "time",
             "rusage-user-exceeds-wall",
             &[nr::GETRUSAGE],
             time::user_exceeds_wall,
@@ -129,6 +97,7 @@ static FAULTS: &[Fault] = &[
     mission(
         "1b",
         fault(
+            "time",
             "rusage-children-is-self",
             &[nr::GETRUSAGE],
             time::children_is_self,
@@ -138,6 +107,7 @@ static FAULTS: &[Fault] = &[
     mission(
         "2",
         fault(
+            "terminals",
             "tty-shared-flags",
             &[nr::FCNTL],
             tty::shared_flags,
@@ -147,6 +117,7 @@ static FAULTS: &[Fault] = &[
     mission(
         "3",
         fault(
+            "time",
             "time-zero-after-restore",
             &[nr::KILL, nr::TGKILL, nr::TIME],
             time::zero_after_restore,
@@ -156,6 +127,7 @@ static FAULTS: &[Fault] = &[
     mission(
         "4",
         fault(
+            "memory",
             "memory-after-inject",
             &[nr::KILL, nr::TGKILL],
             layer::memory_after_inject,
@@ -163,72 +135,95 @@ static FAULTS: &[Fault] = &[
         ),
     ),
     // Terminals.
-    fault("winsize-zero", &[nr::IOCTL], tty::winsize_zero, "TIOCGWINSZ says 0 rows and 0 columns"),
-    fault("tcsets-echo-stuck", &[nr::IOCTL], tty::echo_stuck, "TCSETS cannot switch ECHO off"),
-    fault("fionread-zero", &[nr::IOCTL], tty::fionread_zero, "FIONREAD says 0 whatever is queued"),
+    fault(
+        "terminals",
+        "winsize-zero",
+        &[nr::IOCTL],
+        tty::winsize_zero,
+        "TIOCGWINSZ says 0 rows and 0 columns",
+    ),
+    fault("terminals", "tcsets-echo-stuck", &[nr::IOCTL], tty::echo_stuck, "TCSETS cannot switch ECHO off"),
+    fault(
+        "terminals",
+        "fionread-zero",
+        &[nr::IOCTL],
+        tty::fionread_zero,
+        "FIONREAD says 0 whatever is queued",
+    ),
     // Descriptors and events.
     fault(
+        "files",
         "dupfd-cloexec-lost",
         &[nr::FCNTL],
         descriptors::dupfd_cloexec_lost,
         "fcntl(F_DUPFD_CLOEXEC) makes a descriptor without FD_CLOEXEC",
     ),
     fault(
+        "files",
         "append-ignored",
         &[nr::FCNTL],
         descriptors::append_ignored,
         "fcntl(F_SETFL) accepts O_APPEND and drops it",
     ),
     fault(
+        "pipes",
         "pipe-nonblock-lost",
         &[nr::PIPE2],
         descriptors::pipe_nonblock_lost,
         "pipe2(O_NONBLOCK) makes a pipe that blocks",
     ),
     fault(
+        "events",
         "eventfd-semaphore-ignored",
         &[nr::EVENTFD2],
         descriptors::eventfd_semaphore_ignored,
         "eventfd2(EFD_SEMAPHORE) makes a plain counter: one read takes it all",
     ),
     fault(
+        "events",
         "epoll-ctl-mod-enoent",
         &[nr::EPOLL_CTL],
         descriptors::epoll_mod_enoent,
         "epoll_ctl(EPOLL_CTL_MOD) fails with ENOENT on a registered descriptor",
     ),
     fault(
+        "sockets",
         "shutdown-ignored",
         &[nr::SHUTDOWN],
-        descriptors::shutdown_ignored,
+        sockets::shutdown_ignored,
         "shutdown() says 0 and shuts nothing down",
     ),
     // Files.
     fault(
+        "files",
         "lseek-end-off-by-one",
         &[nr::LSEEK],
         files::lseek_end_off_by_one,
         "lseek(SEEK_END) goes one byte too far",
     ),
     fault(
+        "files",
         "ftruncate-negative-ok",
         &[nr::FTRUNCATE],
         files::ftruncate_negative_ok,
         "ftruncate() takes a negative length for done instead of EINVAL",
     ),
     fault(
+        "directories",
         "readlink-counts-nul",
         &[nr::READLINK, nr::READLINKAT],
         files::readlink_counts_nul,
         "readlink() stores and counts a terminating NUL",
     ),
     fault(
+        "directories",
         "rename-noreplace-overwrites",
         &[nr::RENAMEAT2],
         files::rename_noreplace_overwrites,
         "renameat2(RENAME_NOREPLACE) replaces an existing file",
     ),
     fault(
+        "directories",
         "getdents-dots-lost",
         &[nr::GETDENTS64],
         files::getdents_dots_lost,
@@ -236,56 +231,65 @@ static FAULTS: &[Fault] = &[
     ),
     // Time.
     fault(
+        "time",
         "clock-behind-vdso",
         &[nr::CLOCK_GETTIME],
         time::clock_behind_vdso,
         "the system call clock_gettime() is one second behind the vdso",
     ),
     fault(
+        "time",
         "nanosleep-einval-lost",
         &[nr::NANOSLEEP, nr::CLOCK_NANOSLEEP],
         time::nanosleep_einval_lost,
         "nanosleep() accepts a billion nanoseconds and more instead of EINVAL",
     ),
     fault(
+        "events",
         "timerfd-gettime-zero",
         &[nr::TIMERFD_GETTIME],
         time::timerfd_gettime_zero,
         "timerfd_gettime() calls an armed timer disarmed",
     ),
     fault(
+        "time",
         "getitimer-zero",
         &[nr::GETITIMER],
         time::getitimer_zero,
         "getitimer() calls an armed timer disarmed",
     ),
     // Processes and signals.
-    fault("getppid-zero", &[nr::GETPPID], processes::getppid_zero, "getppid() returns 0"),
+    fault("processes", "getppid-zero", &[nr::GETPPID], processes::getppid_zero, "getppid() returns 0"),
     fault(
+        "processes",
         "umask-ignored",
         &[nr::UMASK],
         processes::umask_ignored,
         "umask() returns the mask in force and does not change it",
     ),
     fault(
+        "limits",
         "rlimit-ignored",
         &[nr::PRLIMIT64, nr::SETRLIMIT],
         processes::rlimit_ignored,
         "prlimit64() and setrlimit() say 0 and set nothing",
     ),
     fault(
+        "limits",
         "setpriority-ignored",
         &[nr::SETPRIORITY],
         processes::setpriority_ignored,
         "setpriority() says 0 and sets nothing",
     ),
     fault(
+        "processes",
         "wait-echild-lost",
         &[nr::WAIT4],
         processes::wait_echild_lost,
         "wait4() without children returns 0 instead of ECHILD",
     ),
     fault(
+        "signals",
         "sigpending-empty",
         &[nr::RT_SIGPENDING],
         processes::sigpending_empty,
@@ -293,25 +297,155 @@ static FAULTS: &[Fault] = &[
     ),
     // Memory.
     fault(
+        "memory",
         "mprotect-ignored",
         &[nr::MPROTECT],
         layer::mprotect_ignored,
         "mprotect() says 0 and protects nothing",
     ),
     fault(
+        "memory",
         "madvise-dontneed-ignored",
         &[nr::MADVISE],
         layer::dontneed_ignored,
         "madvise(MADV_DONTNEED) says 0 and keeps the pages' content",
     ),
+    // A second round: the areas that were thin.
+    fault(
+        "terminals",
+        "tcflsh-ignored",
+        &[nr::IOCTL],
+        tty::tcflsh_ignored,
+        "TCFLSH says 0 and throws nothing away",
+    ),
+    fault(
+        "terminals",
+        "winsize-stuck",
+        &[nr::IOCTL],
+        tty::winsize_stuck,
+        "TIOCSWINSZ says 0 and sets nothing",
+    ),
+    fault(
+        "events",
+        "epoll-add-twice-ok",
+        &[nr::EPOLL_CTL],
+        descriptors::epoll_add_twice_ok,
+        "epoll_ctl(EPOLL_CTL_ADD) accepts a registered descriptor instead of EEXIST",
+    ),
+    fault(
+        "events",
+        "inotify-rm-ignored",
+        &[nr::INOTIFY_RM_WATCH],
+        descriptors::inotify_rm_ignored,
+        "inotify_rm_watch() says 0 and goes on watching",
+    ),
+    fault(
+        "sockets",
+        "setsockopt-ignored",
+        &[nr::SETSOCKOPT],
+        sockets::setsockopt_ignored,
+        "setsockopt() says 0 and sets nothing (SO_BROADCAST, SO_KEEPALIVE, SO_PASSCRED)",
+    ),
+    fault(
+        "sockets",
+        "peek-consumes",
+        &[nr::RECVFROM],
+        sockets::peek_consumes,
+        "recvfrom(MSG_PEEK) takes what it was to leave",
+    ),
+    fault(
+        "sockets",
+        "sockname-family-zero",
+        &[nr::GETSOCKNAME],
+        sockets::sockname_family_zero,
+        "getsockname() of a socket pair says AF_UNSPEC",
+    ),
+    fault(
+        "files",
+        "fchmod-setid-lost",
+        &[nr::FCHMOD],
+        files::fchmod_setid_lost,
+        "fchmod() drops the set-id and sticky bits",
+    ),
+    fault(
+        "directories",
+        "mkdir-exists-ok",
+        &[nr::MKDIRAT],
+        files::mkdir_exists_ok,
+        "mkdirat() over an existing directory says 0 instead of EEXIST",
+    ),
+    fault(
+        "directories",
+        "fchdir-ignored",
+        &[nr::FCHDIR],
+        files::fchdir_ignored,
+        "fchdir() to a directory says 0 and goes nowhere",
+    ),
+    fault(
+        "time",
+        "clock-coarse-einval",
+        &[nr::CLOCK_GETTIME, nr::CLOCK_GETRES],
+        time::clock_coarse_einval,
+        "the system calls clock_gettime() and clock_getres() do not know the coarse clocks",
+    ),
+    fault(
+        "limits",
+        "rlimit-max-infinite",
+        &[nr::GETRLIMIT, nr::PRLIMIT64],
+        processes::rlimit_max_infinite,
+        "getrlimit() and prlimit64() call every hard limit infinite",
+    ),
+    fault(
+        "limits",
+        "getpriority-off-by-one",
+        &[nr::GETPRIORITY],
+        processes::getpriority_off_by_one,
+        "getpriority() gives one more",
+    ),
+    fault(
+        "signals",
+        "sigprocmask-query-empty",
+        &[nr::RT_SIGPROCMASK],
+        processes::sigprocmask_query_empty,
+        "rt_sigprocmask() that only asks says that nothing is blocked",
+    ),
+    fault(
+        "signals",
+        "sigaction-query-default",
+        &[nr::RT_SIGACTION],
+        processes::sigaction_query_default,
+        "rt_sigaction() that only asks says SIG_DFL, no flags, no mask",
+    ),
+    fault(
+        "signals",
+        "kill-probe-eperm",
+        &[nr::KILL],
+        processes::kill_probe_eperm,
+        "kill() of oneself with signal 0 fails with EPERM",
+    ),
+    fault(
+        "memory",
+        "munmap-ignored",
+        &[nr::MUNMAP],
+        layer::munmap_ignored,
+        "munmap() says 0 and keeps the pages",
+    ),
+    fault(
+        "memory",
+        "msync-unmapped-ok",
+        &[nr::MSYNC],
+        layer::msync_unmapped_ok,
+        "msync() of pages that are not there says 0 instead of ENOMEM",
+    ),
     // The layer as a whole.
     fault(
+        "layer",
         "hang-on-inotify",
         &[nr::INOTIFY_INIT, nr::INOTIFY_INIT1],
         layer::hang,
         "inotify_init() hangs the layer",
     ),
-    fault("crash-on-memfd", &[nr::MEMFD_CREATE], layer::crash, "memfd_create() kills the layer"),
+    fault("layer", "crash-on-memfd", &[nr::MEMFD_CREATE], layer::crash, "memfd_create() kills the layer"),
 ];
 
 #[cfg(test)]
@@ -338,7 +472,8 @@ mod tests {
     fn every_fault_is_documented() {
         let page = include_str!("../../../../docs/mutants.md");
         for fault in all() {
-            assert!(page.contains(&format!("`{}`", fault.name)), "docs/mutants.md lacks {}", fault.name);
+            let row = format!("| `{}` | {} |", fault.name, fault.area);
+            assert!(page.contains(&row), "docs/mutants.md lacks {row}");
         }
     }
 }

@@ -62,10 +62,28 @@ pub(super) fn epoll_mod_enoent(call: &mut Call<'_>) -> Handled {
     Ok(Answer::Kernel)
 }
 
-pub(super) fn shutdown_ignored(call: &mut Call<'_>) -> Handled {
-    let how_is_known = (libc::SHUT_RD..=libc::SHUT_RDWR).contains(&call.int(1));
-    if how_is_known && call.fd_text(call.int(0))?.starts_with("socket:") {
-        return Ok(Answer::Value(0));
+pub(super) fn epoll_add_twice_ok(call: &mut Call<'_>) -> Handled {
+    if call.int(1) != libc::EPOLL_CTL_ADD || call.fd_text(call.int(0))? != "anon_inode:[eventpoll]" {
+        return Ok(Answer::Kernel);
     }
-    Ok(Answer::Kernel)
+    // The event is read before anything else is looked at.
+    call.read::<12>(call.arg(3))?;
+    // proc_pid_fdinfo(5): "tfd:        5 events: ..."
+    let there = lists(&call.proc_text(&format!("fdinfo/{}", call.int(0)))?, "tfd:", call.int(2));
+    Ok(if there { Answer::Value(0) } else { Answer::Kernel })
+}
+
+pub(super) fn inotify_rm_ignored(call: &mut Call<'_>) -> Handled {
+    if call.fd_text(call.int(0))? != "anon_inode:inotify" {
+        return Ok(Answer::Kernel);
+    }
+    // "inotify wd:3 ino:... sdev:..."; the number is hexadecimal, and a program has few.
+    let there = lists(&call.proc_text(&format!("fdinfo/{}", call.int(0)))?, "inotify wd:", call.int(1));
+    Ok(if there { Answer::Value(0) } else { Answer::Kernel })
+}
+
+/// Whether a line of that text starts with the word and the number.
+fn lists(text: &str, word: &str, number: i32) -> bool {
+    let first = |line: &str| line.strip_prefix(word)?.split_whitespace().next()?.parse().ok();
+    text.lines().any(|line| first(line) == Some(number))
 }

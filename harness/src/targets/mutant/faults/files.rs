@@ -5,6 +5,7 @@ use crate::targets::mutant::call::Call;
 use crate::targets::mutant::notify;
 use nix::errno::Errno;
 use nix::fcntl::{RenameFlags, readlinkat, renameat2};
+use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{Whence, lseek};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -104,4 +105,34 @@ fn without_dots(mut entries: &[u8]) -> Vec<u8> {
         entries = rest;
     }
     kept
+}
+
+pub(super) fn fchmod_setid_lost(call: &mut Call<'_>) -> Handled {
+    let mode = Mode::from_bits_truncate(call.arg(1) as libc::mode_t);
+    let kept = mode & (Mode::S_IRWXU | Mode::S_IRWXG | Mode::S_IRWXO);
+    if mode == kept {
+        return Ok(Answer::Kernel);
+    }
+    fchmod(call.fd(call.int(0))?, kept)?;
+    Ok(Answer::Value(0))
+}
+
+pub(super) fn mkdir_exists_ok(call: &mut Call<'_>) -> Handled {
+    let path = call.read_path(call.arg(1))?;
+    if path.as_os_str().is_empty() {
+        return Ok(Answer::Kernel);
+    }
+    let there = is_directory(&call.open_path(call.int(0), &path)?)?;
+    Ok(if there { Answer::Value(0) } else { Answer::Kernel })
+}
+
+pub(super) fn fchdir_ignored(call: &mut Call<'_>) -> Handled {
+    // One that may not be entered is the kernel's affair, and so is one that is no directory.
+    let enterable = |mode: libc::mode_t| mode & libc::S_IFMT == libc::S_IFDIR && mode & 0o111 == 0o111;
+    let there = enterable(fstat(call.fd(call.int(0))?)?.st_mode);
+    Ok(if there { Answer::Value(0) } else { Answer::Kernel })
+}
+
+fn is_directory(fd: &OwnedFd) -> Result<bool, Errno> {
+    Ok(fstat(fd)?.st_mode & libc::S_IFMT == libc::S_IFDIR)
 }

@@ -41,6 +41,18 @@ pub(super) fn dontneed_ignored(call: &mut Call<'_>) -> Handled {
     Ok(if sane && is_mapped(call)? { Answer::Value(0) } else { Answer::Kernel })
 }
 
+pub(super) fn munmap_ignored(call: &mut Call<'_>) -> Handled {
+    let sane = call.arg(0) % PAGE == 0 && call.arg(1) != 0;
+    Ok(if sane && is_mapped(call)? { Answer::Value(0) } else { Answer::Kernel })
+}
+
+pub(super) fn msync_unmapped_ok(call: &mut Call<'_>) -> Handled {
+    let flags = call.int(2);
+    let both = libc::MS_SYNC | libc::MS_ASYNC;
+    let sane = call.arg(0) % PAGE == 0 && flags & !(both | libc::MS_INVALIDATE) == 0 && flags & both != both;
+    Ok(if sane && call.arg(1) != 0 && !is_mapped(call)? { Answer::Value(0) } else { Answer::Kernel })
+}
+
 /// Whether all of arguments 0 (address) and 1 (length) is mapped: the kernel has its own error if not.
 fn is_mapped(call: &Call<'_>) -> Result<bool, Errno> {
     let (mut at, end) = (call.arg(0), call.arg(0).checked_add(call.arg(1)).ok_or(Errno::EINVAL)?);

@@ -68,3 +68,48 @@ pub(super) fn sigpending_empty(call: &mut Call<'_>) -> Handled {
     call.write(call.arg(0), &[0; 8][..size])?;
     Ok(Answer::Value(0))
 }
+
+pub(super) fn rlimit_max_infinite(call: &mut Call<'_>) -> Handled {
+    let (pid, resource, new, old) = match call.nr() {
+        nr::GETRLIMIT => (0, call.arg(0) as u32, 0, call.arg(1)),
+        _ => (call.int(0), call.arg(1) as u32, call.arg(2), call.arg(3)),
+    };
+    if new != 0 || old == 0 || resource >= RESOURCES || (pid != 0 && !call.is_own_pid(pid)?) {
+        return Ok(Answer::Kernel);
+    }
+    let mut bytes = [0xff; 16];
+    bytes[..8].copy_from_slice(&call.limits(resource)?[0].to_le_bytes());
+    call.write(old, &bytes)?;
+    Ok(Answer::Value(0))
+}
+
+pub(super) fn getpriority_off_by_one(call: &mut Call<'_>) -> Handled {
+    if call.arg(0) as u32 != libc::PRIO_PROCESS || call.int(1) != 0 {
+        return Ok(Answer::Kernel);
+    }
+    // The kernel gives 20 less the nice value, so that it is never negative (getpriority(2)).
+    Ok(Answer::Value(20 - call.stat(19)? + 1))
+}
+
+pub(super) fn sigprocmask_query_empty(call: &mut Call<'_>) -> Handled {
+    if call.arg(1) != 0 || call.arg(2) == 0 || call.arg(3) != 8 {
+        return Ok(Answer::Kernel);
+    }
+    call.write(call.arg(2), &[0; 8])?;
+    Ok(Answer::Value(0))
+}
+
+pub(super) fn sigaction_query_default(call: &mut Call<'_>) -> Handled {
+    let known = (1..=64).contains(&call.int(0));
+    if !known || call.arg(1) != 0 || call.arg(2) == 0 || call.arg(3) != 8 {
+        return Ok(Answer::Kernel);
+    }
+    // The kernel's struct sigaction: handler, flags, restorer, mask.
+    call.write(call.arg(2), &[0; 32])?;
+    Ok(Answer::Value(0))
+}
+
+pub(super) fn kill_probe_eperm(call: &mut Call<'_>) -> Handled {
+    let probe = call.int(1) == 0 && call.is_own_pid(call.int(0))?;
+    Ok(if probe { Answer::Fail(Errno::EPERM) } else { Answer::Kernel })
+}

@@ -130,3 +130,8 @@ pub(super) fn getitimer_zero(call: &mut Call<'_>) -> Handled {
     call.write(call.arg(1), &[0; 32])?;
     Ok(Answer::Value(0))
 }
+
+pub(super) fn clock_coarse_einval(call: &mut Call<'_>) -> Handled {
+    let coarse = [libc::CLOCK_REALTIME_COARSE, libc::CLOCK_MONOTONIC_COARSE].contains(&call.int(0));
+    Ok(if coarse { Answer::Fail(Errno::EINVAL) } else { Answer::Kernel })
+}

@@ -79,3 +79,19 @@ pub(super) fn fionread_zero(call: &mut Call<'_>) -> Handled {
     call.write(call.arg(2), &0i32.to_le_bytes())?;
     Ok(Answer::Value(0))
 }
+
+pub(super) fn tcflsh_ignored(call: &mut Call<'_>) -> Handled {
+    let known = (libc::TCIFLUSH..=libc::TCIOFLUSH).contains(&call.int(2));
+    if call.arg(1) as u32 != libc::TCFLSH as u32 || !known || !nix::unistd::isatty(call.fd(call.int(0))?)? {
+        return Ok(Answer::Kernel);
+    }
+    Ok(Answer::Value(0))
+}
+
+pub(super) fn winsize_stuck(call: &mut Call<'_>) -> Handled {
+    if call.arg(1) as u32 != libc::TIOCSWINSZ as u32 || !nix::unistd::isatty(call.fd(call.int(0))?)? {
+        return Ok(Answer::Kernel);
+    }
+    call.read::<WINSIZE>(call.arg(2))?;
+    Ok(Answer::Value(0))
+}
