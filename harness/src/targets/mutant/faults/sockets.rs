@@ -30,8 +30,8 @@ pub(super) fn peek_consumes(call: &mut Call<'_>) -> Handled {
     }
     let socket = call.fd(call.int(0))?;
     let mut room = vec![0; size];
-    // Where nothing is there yet the kernel may wait.
-    let got = recv(socket.as_raw_fd(), &mut room, flags - MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT)?;
+    // Where nothing is there yet the kernel waits, or says so.
+    let got = recv(socket.as_raw_fd(), &mut room, MsgFlags::MSG_DONTWAIT)?;
     // It has been taken already, so a bad pointer is answered here.
     Ok(match call.write(call.arg(1), &room[..got]) {
         Ok(()) => Answer::Value(got as i64),
