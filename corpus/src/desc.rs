@@ -79,7 +79,7 @@ pub enum Dur {
     SelfSys,
     /// User or system time of waited-for children: zero where there are none (getrusage(2), times(2)).
     Children,
-    /// A time left or an interval given back: not bounded by the oracles.
+    /// A time left: compared to the minute, since what programs arm runs much longer.
     Left,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Class, Evidence, Finding, Verdict};
 use parallax_corpus::compile::{Span, fields_of};
-use parallax_corpus::desc::{Desc, Kind, Out, Ty};
+use parallax_corpus::desc::{Desc, Dur, Kind, Out, Ty};
 use parallax_corpus::names::errno_name;
 use parallax_corpus::text::{show_meaning, show_ret};
 use parallax_corpus::{Meaning, Outcome, State};
@@ -183,6 +183,10 @@ fn compare_fields(
             continue;
         }
         if size > 8 {
+            if matches!(f.field.meaning, Meaning::Duration(Dur::Left, _)) && !near(a, b) {
+                let show = |of: &[u8]| format!("{} s left", word(&of[..8]));
+                return difference(show(a), show(b), "another time left".into());
+            }
             if f.field.meaning == Meaning::Exact && a != b {
                 return difference(show_bytes(a), show_bytes(b), "bytes differ".into());
             }
@@ -298,6 +302,16 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
     }
 }
 
+/// Whether two times that are left, `struct timespec` or `struct timeval`, may be the same timer's on both sides: what
+/// a program arms runs for minutes, and no program does. What is not a time at all (a buffer not written) is let pass.
+fn near(a: &[u8], b: &[u8]) -> bool {
+    /// Far longer than a program runs, seconds.
+    const SLACK: u64 = 60;
+    const MOST: u64 = 1 << 32;
+    let [a, b] = [a, b].map(|of| word(&of[..8]));
+    a.max(b) > MOST || a.abs_diff(b) <= SLACK
+}
+
 /// Whether the `st_mode` at that place is of one of the types (`desc::file_types`).
 fn has_type(out: &[u8], mode_at: usize, types: u16) -> bool {
     out.get(mode_at..mode_at + 2).is_some_and(|mode| types >> (word(mode) >> 12 & 15) & 1 == 1)
@@ -368,5 +382,28 @@ impl Finding {
             "{}.{}: native {}, target {} ({})",
             self.name, self.field, self.native, self.target, self.kind
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::near;
+
+    fn left(seconds: u64) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&seconds.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_timer_that_runs_for_minutes_is_not_over_at_once() {
+        assert!(near(&left(999), &left(998)) && near(&left(0), &left(0)));
+        assert!(!near(&left(999), &left(0)) && !near(&left(0), &left(999)));
+        assert!(!near(&left(100_000), &left(1000)));
+    }
+
+    #[test]
+    fn what_was_never_written_is_no_time() {
+        assert!(near(&[0xa5; 16], &left(0)));
     }
 }
