@@ -72,6 +72,7 @@ pub fn compile(program: &Program, mode: Mode) -> Result<Code, CompileError> {
         (desc::NEED_MEM, PROG_MEM),
         (desc::NEED_STOP, PROG_STOP),
         (desc::NEED_FORK, PROG_FORK),
+        (desc::NEED_TASK, PROG_TASKS),
     ] {
         if needs & need != 0 {
             flags |= flag;
@@ -168,6 +169,8 @@ struct Builder<'a> {
     instrs: Vec<u8>,
     count: usize,
     spans: Vec<Vec<Span>>,
+    /// Of the call at hand.
+    task: u8,
     /// Arena offset of every argument's buffer, by call and argument.
     places: Vec<Vec<u16>>,
 }
@@ -199,6 +202,7 @@ impl<'a> Builder<'a> {
             instrs: Vec::new(),
             count: 0,
             spans: Vec::new(),
+            task: 0,
             places: Vec::new(),
         }
     }
@@ -231,6 +235,7 @@ impl<'a> Builder<'a> {
         for (k, w) in kinds.iter_mut().zip(words) {
             *k = w.kind;
         }
+        kinds[TASK_AT] = self.task;
         self.instrs.extend_from_slice(&kinds);
         words.iter().for_each(|w| self.instrs.extend_from_slice(&w.value.to_le_bytes()));
         for (off, len) in outs {
@@ -301,6 +306,7 @@ impl<'a> Builder<'a> {
         let calls = self.calls;
         let call = &calls[index];
         let desc = call.id.desc();
+        self.task = call.task;
         self.places.push(vec![0; desc.args.len()]);
         let mut words = [Word::new(WORD_CONST, 0); 6];
         let mut lens = [0u64; 6];

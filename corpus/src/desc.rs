@@ -326,6 +326,8 @@ pub const NEED_VDSO: u32 = 32;
 /// Changes what belongs to the address space itself (`prctl(PR_SET_DUMPABLE)`): a child that shares the
 /// agent's would leak it into later programs, so it must be forked.
 pub const NEED_FORK: u32 = 64;
+/// Starts a task.
+pub const NEED_TASK: u32 = 128;
 
 /// The last page of the window that programs may name as a constant (`PAGE0` to `PAGE12`): the longest length
 /// in the memory table, four pages, still ends inside.

@@ -1,6 +1,6 @@
 //! Programs: lists of typed calls whose arguments may name what earlier calls made.
 
-use crate::desc::{Desc, In, Kind, NO_PID, Ty};
+use crate::desc::{Desc, In, Kind, NO_PID, Op, Ty};
 use crate::tables;
 use crate::wire;
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,15 @@ impl Call {
     }
 }
 
+/// What a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// A thread of the program's process.
+    Thread,
+    /// A forked process.
+    Process,
+}
+
 /// A program: what the fuzzer mutates, both sides run and a repro file keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Program {
@@ -118,6 +127,16 @@ pub enum ProgramError {
     /// More bytes to carry in than the agent has room for.
     #[error("{0} bytes of buffers, more than the {max} allowed", max = crate::check::MAX_CARRIED)]
     TooManyBytes(usize),
+    /// A call is made by a task that is not there.
+    #[error("call {call} ({name}): {what}")]
+    Task {
+        /// Index of the call.
+        call: usize,
+        /// Its name.
+        name: &'static str,
+        /// What is wrong.
+        what: String,
+    },
     /// Something is wrong with one argument.
     #[error("call {call} ({name}), argument {arg}: {what}")]
     Arg {
@@ -166,8 +185,24 @@ impl Program {
         None
     }
 
-    /// Removes call `index`; later references to it become missing resources, to later calls move down.
+    /// The tasks its first `upto` calls start, one after the other: the first one listed is task 1.
+    pub fn tasks(&self, upto: usize) -> impl Iterator<Item = (usize, TaskKind)> + '_ {
+        self.calls.iter().take(upto).enumerate().filter_map(|(k, call)| match call.id.desc().op {
+            Op::Agent(wire::OP_THREAD) => Some((k, TaskKind::Thread)),
+            Op::Agent(wire::OP_FORK) => Some((k, TaskKind::Process)),
+            _ => None,
+        })
+    }
+
+    /// Removes call `index`. If it starts a task, the first task makes that one's calls. Later references to it become missing resources, to later calls move down.
     pub fn remove_call(&mut self, index: usize) {
+        let started = self.tasks(self.calls.len()).position(|(k, _)| k == index);
+        if let Some(n) = started {
+            let gone = n as u8 + 1;
+            for call in &mut self.calls {
+                call.task = if call.task == gone { 0 } else { call.task - u8::from(call.task > gone) };
+            }
+        }
         self.calls.remove(index);
         self.rewrite_refs(|r| {
             if r.call as usize == index {

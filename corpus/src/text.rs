@@ -12,6 +12,8 @@
 //! - Only written arguments stand there: constants and computed lengths are the description's.
 //! - `rN =` labels what a call makes, `r0, r1 =` where it makes several, `_` where one of them is of no interest.
 //!   Written text labels only what is used later.
+//! - `@1` before all that says that task 1 makes the call, the first one that `task$thread()` or `task$process()`
+//!   started; a call without it is made by the first task.
 //! - Words: names of the argument's own set joined by `|`; decimal, `0x` and `0o` numbers; `AT_FDCWD`, `NO_PID`,
 //!   `PAGE0`, `SIGINT`, `SIG_IGN`, `{SIGINT SIGTERM}`, and `~{SIGINT}` for all other signals.
 //! - What pointers point at: `"bytes"` with `\n \r \t \\ \" \xNN`; `out` and `out[64]` for buffers to fill;

@@ -18,6 +18,8 @@ pub enum State {
     Died,
     /// The vdso has no such function.
     Absent,
+    /// Its task was still waiting in an earlier call, or had ended, when its turn came.
+    Missed,
 }
 
 impl State {
@@ -29,6 +31,7 @@ impl State {
             wire::STATE_SKIPPED => State::Skipped,
             wire::STATE_DIED => State::Died,
             wire::STATE_ABSENT => State::Absent,
+            wire::STATE_MISSED => State::Missed,
             _ => return None,
         })
     }
@@ -57,6 +60,9 @@ pub struct Outcome {
     /// Clock readings around it, where the description asks for them.
     #[serde(default)]
     pub clocks: Option<Clocks>,
+    /// Index of the call after which it returned, where it had been left waiting in its task meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub woken: Option<u16>,
     /// Its out buffers, joined in the order of [`crate::compile::Code::spans`]. Empty if it failed.
     #[serde(default, with = "serde_bytes")]
     pub out: Vec<u8>,
@@ -64,7 +70,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// The outcome of a call that was not run.
-    pub const NOT_RUN: Outcome = Outcome { state: State::NotRun, ret: 0, clocks: None, out: Vec::new() };
+    pub const NOT_RUN: Outcome = Outcome { state: State::NotRun, ret: 0, clocks: None, woken: None, out: Vec::new() };
     /// The errno, if it returned one.
     pub fn errno(&self) -> Option<i32> {
         (self.state == State::Done && (-4095..0).contains(&self.ret)).then_some(-self.ret as i32)
@@ -175,16 +181,26 @@ impl Trace {
             wire::END_FAILED => End::Failed(signal, detail),
             _ => return Err(BadTrace(begin)),
         };
-        if written > calls {
+        if written > calls + 1 {
             return Err(BadTrace(begin));
         }
-        let mut outcomes = Vec::with_capacity(calls);
+        let mut outcomes = vec![Outcome::NOT_RUN; calls];
         for _ in 0..written {
             let at = r.at;
             let state = State::from_wire(r.u8()?).ok_or(BadTrace(at))?;
             let flags = r.u8()?;
             let len = r.u16()? as usize;
-            r.u32()?;
+            let index = r.u16()? as usize;
+            let woken = r.u16()?.checked_sub(1);
+            if index == calls && state == State::Died {
+                // It died behind its last call.
+                r.i64()?;
+                continue;
+            }
+            let place = outcomes.get_mut(index).filter(|o| o.state == State::NotRun).ok_or(BadTrace(at))?;
+            if woken.is_some_and(|by| by as usize >= calls) {
+                return Err(BadTrace(at));
+            }
             let ret = r.i64()?;
             let clocks = if flags & wire::OUT_CLOCKS == 0 {
                 None
@@ -192,12 +208,11 @@ impl Trace {
                 let (mono_before, mono_after) = (r.i64()?, r.i64()?);
                 Some(Clocks { mono_before, mono_after, real_before: r.i64()?, real_after: r.i64()? })
             };
-            outcomes.push(Outcome { state, ret, clocks, out: r.take(len)?.to_vec() });
+            *place = Outcome { state, ret, clocks, woken, out: r.take(len)?.to_vec() };
         }
         if r.at - begin != size {
             return Err(BadTrace(r.at));
         }
-        outcomes.resize(calls, Outcome::NOT_RUN);
         Ok(Trace { end, stops, stopped_in, start_ns, outcomes })
     }
 }

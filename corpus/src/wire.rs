@@ -6,11 +6,13 @@
 // A *program* is a `ProgHeader`, `instrs_len` bytes of instructions, `image_len` bytes of arena image.
 // An *instruction* is
 //   u8 op, u8 flags, u8 nargs, u8 nouts, u32 nr, [u8; 8] word kinds, nargs x u64, nouts x (u16 offset, u16 length).
+// The last of the eight word kinds is the number of the task that performs the instruction.
 // A *reply* is u32 length of what follows, u32 MAGIC_REPLY, u32 number of traces, then the traces: one reply for all
 // programs of a request, or, with MAGIC_RUN_EACH, one for each as soon as it is done. A *trace* is
 //   u32 size of what follows, u16 outcomes written, u8 end, u8 signal, i32 detail, i64 start (monotonic ns),
-//   then the outcomes. An *outcome* is
-//   u8 state, u8 flags, u16 out length, u32 zero, i64 ret, [4 x i64 clocks if flags & OUT_CLOCKS], out bytes.
+//   then the outcomes, in the order in which they came about. An *outcome* is
+//   u8 state, u8 flags, u16 out length, u16 index of the call, u16 woken, i64 ret, [4 x i64 clocks if flags & OUT_CLOCKS],
+//   out bytes. *Woken* is 0, or one more than the index of the call after which a call that was left waiting returned.
 // Before the first request the agent sends one *hello*: u32 length, u32 MAGIC_HELLO, then HELLO_WORDS x u64
 // (see `hello`), then six NUL-terminated uname strings' worth of text (raw `struct utsname`, 390 bytes).
 
@@ -19,7 +21,7 @@
 /// Largest seccomp filter, bytes.
 pub const MAX_FILTER: usize = 4096;
 /// Version of this protocol; part of the hello, so that a stale agent is noticed.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 pub const MAGIC_RUN: u32 = 0x5052_4c58;
 /// As [`MAGIC_RUN`], with a reply for each program: whoever waits sees which one does not come back.
 pub const MAGIC_RUN_EACH: u32 = 0x4552_4c58;
@@ -80,6 +82,13 @@ pub const PROG_STOP: u32 = 16;
 /// Names descriptors 0 to 2 without a terminal: they are opened anew, since what is shared with the agent (status
 /// flags, locks, owner) would outlive the program.
 pub const PROG_STD: u32 = 32;
+/// Starts tasks: a coordinator sees to the order of their calls (see the agent's `tasks.rs`).
+pub const PROG_TASKS: u32 = 64;
+
+/// Most tasks of a program, the first one included.
+pub const MAX_TASKS: usize = 4;
+/// Index of the word kind that is an instruction's task.
+pub const TASK_AT: usize = 7;
 
 // Instruction operations.
 pub const OP_SYSCALL: u8 = 0;
@@ -99,6 +108,12 @@ pub const OP_PEEK: u8 = 6;
 pub const OP_POKE: u8 = 7;
 /// Read one byte at address word 0, inside the window only; returns it.
 pub const OP_LOAD: u8 = 8;
+/// Start the next task as a thread; returns its thread id.
+pub const OP_THREAD: u8 = 9;
+/// Start the next task as a forked process; returns its process id.
+pub const OP_FORK: u8 = 10;
+/// End the task that makes this call, with exit code word 0. Of the first task it is the end of nothing: refused.
+pub const OP_EXIT: u8 = 11;
 
 // Instruction flags.
 /// Record both clocks (by vdso where there is one) right before and right after.
@@ -142,6 +157,8 @@ pub const STATE_SKIPPED: u8 = 3;
 pub const STATE_DIED: u8 = 4;
 /// No vdso function of that name here.
 pub const STATE_ABSENT: u8 = 5;
+/// Its task was still waiting in an earlier call, or had ended, when its turn came.
+pub const STATE_MISSED: u8 = 6;
 
 /// Outcome flag: four clock readings follow (monotonic before/after, realtime before/after; ns).
 pub const OUT_CLOCKS: u8 = 1;

@@ -86,7 +86,7 @@ pub fn rows(repro: &Repro, code: &Code) -> Vec<Row> {
 
 /// What became of a call: its return value by meaning, an errno's name, or its state.
 pub fn show_outcome(desc: &Desc, outcome: &Outcome) -> String {
-    match outcome.state {
+    let returned = match outcome.state {
         State::Done => match desc.ret {
             Meaning::Clock(_, unit) | Meaning::Duration(_, unit) if outcome.ok() => {
                 show_time(unit, &outcome.ret.to_le_bytes())
@@ -98,6 +98,11 @@ pub fn show_outcome(desc: &Desc, outcome: &Outcome) -> String {
         State::Skipped => "skipped".into(),
         State::Died => "died".into(),
         State::Absent => "absent".into(),
+        State::Missed => "missed".into(),
+    };
+    match outcome.woken {
+        Some(by) => format!("{returned}, woken after {by}"),
+        None => returned,
     }
 }
 

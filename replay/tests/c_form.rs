@@ -68,7 +68,7 @@ fn terminal_settings() {
 #[test]
 fn a_blocked_read() {
     shows("read$tty(0, out[8])\nioctl$tiocgetd(0, out)\n", 0, |o| {
-        *o = Outcome { state: State::Done, ret: -11, clocks: None, out: Vec::new() };
+        *o = Outcome { state: State::Done, ret: -11, clocks: None, woken: None, out: Vec::new() };
     });
 }
 
@@ -142,7 +142,7 @@ fn memory() {
 #[test]
 fn a_fault_ends_the_program() {
     let source = "load(PAGE0)\ngetpid()\n";
-    shows(source, 0, |o| *o = Outcome { state: State::Done, ret: 0, clocks: None, out: Vec::new() });
+    shows(source, 0, |o| *o = Outcome { state: State::Done, ret: 0, clocks: None, woken: None, out: Vec::new() });
 }
 
 /// Some argument of that type.

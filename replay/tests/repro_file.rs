@@ -35,6 +35,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(State::Died),
         Just(State::NotRun),
         Just(State::Skipped),
+        Just(State::Missed),
         Just(State::Absent)
     ];
     let clocks = proptest::option::of(any::<[i64; 4]>().prop_map(|[a, b, c, d]| Clocks {

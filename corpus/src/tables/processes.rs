@@ -223,6 +223,17 @@ pub const CALLS: &[Desc] = &[
     .since("5.4"),
     // Whether a process is there at all.
     process("kill$probe", 62, args!["pid": Ty::Pid, "sig": ZERO]).weight(1),
+    // Tasks: what else calls of the program are made by (`@1 read(...)`), in the program's order.
+    Desc::with("task$thread", Op::Agent(wire::OP_THREAD), Area::Processes, &[], Pid)
+        .makes(makes![made_ret(Kind::Pid)])
+        .needs(NEED_TASK)
+        .weight(2),
+    Desc::with("task$process", Op::Agent(wire::OP_FORK), Area::Processes, &[], Pid)
+        .makes(makes![made_ret(Kind::Pid)])
+        .needs(NEED_TASK)
+        .weight(2),
+    // Ends the task that makes it: a thread alone, a process with that code.
+    Desc::with("task$exit", Op::Agent(wire::OP_EXIT), Area::Processes, args!["code": CODES], Exact).weight(2),
     // Memory is digested before and after; returns how many pages changed, which must be none.
     Desc::with("checkpoint", Op::Agent(wire::OP_STOP), Area::Processes, &[], Exact)
         .needs(NEED_STOP)

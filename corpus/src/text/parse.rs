@@ -62,6 +62,7 @@ fn is_label(word: &str) -> bool {
 impl<'a> Parser<'a> {
     fn line(&mut self, s: &mut Scanner<'a>) -> Parsed<()> {
         let mut labels = Vec::new();
+        let task = self.task(s)?;
         let mut at = s.place();
         let mut name = s.word();
         while matches!(s.peek(), Some(b',' | b'=')) {
@@ -97,9 +98,19 @@ impl<'a> Parser<'a> {
         if !s.is_done() {
             return Err(s.expected("the end of the line"));
         }
-        self.program.calls.push(Call::new(id, args));
+        self.program.calls.push(Call { id, args, task });
         self.places.push(place);
         self.label(s, &labels, id.desc(), index)
+    }
+
+    /// `@1`, if the line begins with it.
+    fn task(&self, s: &mut Scanner<'a>) -> Parsed<u8> {
+        if !s.take(b'@') {
+            return Ok(0);
+        }
+        let at = s.place();
+        let word = s.word();
+        word.parse().map_err(|_| s.error_at(at, format!("`{word}` is no task: @1, @2, ... are")))
     }
 
     /// Labels come to be after their call, which so cannot use them.
@@ -263,6 +274,7 @@ impl<'a> Parser<'a> {
                 });
                 (spot, format!("argument {arg} of {name}: {what}"))
             }
+            ProgramError::Task { call, .. } => (self.places.get(*call).map(|p| p.call), error.to_string()),
             _ => (None, error.to_string()),
         };
         let (line, column) = spot.unwrap_or((1, 1));

@@ -50,6 +50,9 @@ impl Labels {
     fn line(&self, text: &mut String, program: &Program, index: usize) {
         let call = &program.calls[index];
         let desc = call.id.desc();
+        if call.task != 0 {
+            push(text, format_args!("@{} ", call.task));
+        }
         let label_of = |slot| self.0.get(&ResRef { call: index as u16, slot: slot as u8 });
         if let Some(last) = (0..desc.makes.len()).rev().find(|slot| label_of(*slot).is_some()) {
             let labels: Vec<String> =

@@ -5,8 +5,11 @@ use crate::arch;
 use crate::sys::{exit_group, nr, syscall};
 use crate::vdso::Vdso;
 use crate::wire::*;
+use crate::shared::{shared, Table};
+use crate::tasks;
 use crate::world;
-use crate::{take, take_u32, Reply, SPAWN_STACK_TOP, TRACE};
+use crate::{take, take_u32, Reply, SPAWN_STACK_TOP};
+use core::sync::atomic::Ordering::SeqCst;
 
 /// A program as it lies in the request.
 pub struct Program<'a> {
@@ -16,21 +19,11 @@ pub struct Program<'a> {
     pub vdso: &'a Vdso,
 }
 
-/// What lies at the start of the trace buffer, shared between child and agent.
-#[repr(C)]
-struct Shared {
-    written: u32,
-    data_len: u32,
-    failure: i32,
-    spawned: u32,
-    start_ns: i64,
-    /// A checkpoint is under way.
-    stopping: u32,
-}
-const DATA: u64 = TRACE + 64;
-
-fn shared() -> *mut Shared {
-    TRACE as *mut Shared
+impl Program<'_> {
+    /// Whether it starts tasks.
+    pub fn has_tasks(&self) -> bool {
+        self.header.flags & PROG_TASKS != 0
+    }
 }
 
 // The agent's part of the arena.
@@ -51,41 +44,48 @@ pub fn prepare(program: &Program<'_>) {
             (ARENA as *mut u8).add(ARENA_START),
             program.image.len(),
         );
-        shared().write(Shared { written: 0, data_len: 0, failure: 0, spawned: 0, start_ns: 0, stopping: 0 });
     }
+    Table::of(program.header.instrs).clear();
 }
 
 /// Whether the last program made children of its own.
 pub fn spawned() -> bool {
-    // SAFETY: the trace buffer is mapped; the child is gone.
-    unsafe { (*shared()).spawned != 0 }
+    shared().spawned.load(SeqCst) != 0
 }
 /// One more than the index of the call the stopped child is in; 0 if it is a checkpoint, which is to stop.
-pub fn stopped_in() -> i32 {
-    // SAFETY: the trace buffer is mapped; the child is stopped.
-    let (written, stopping) = unsafe { ((*shared()).written, (*shared()).stopping) };
-    if stopping != 0 {
+pub fn stopped_in(program: &Program<'_>) -> i32 {
+    let s = shared();
+    let at = if program.has_tasks() { &s.turn } else { &s.written };
+    if s.stopping.load(SeqCst) != 0 {
         0
     } else {
-        written.min(MAX_INSTRS as u32) as i32 + 1
+        at.load(SeqCst).min(MAX_INSTRS as u32) as i32 + 1
     }
 }
 /// Why the last child could not be set up: a negative errno.
 pub fn failure() -> i32 {
-    // SAFETY: as above.
-    unsafe { (*shared()).failure }
+    shared().failure.load(SeqCst)
 }
 
+/// Bytes of an outcome's header.
+const OUTCOME: usize = 16;
+
 /// Appends the last program's trace to the reply; `end` is its end, signal or step, and detail.
-pub fn append_trace(end: (u8, u8, i32), reply: &mut Reply) {
-    // SAFETY: the child is gone; what it wrote is ours. A layer with broken memory cannot make us read beyond
-    // the trace buffer: lengths are capped.
-    let (mut written, data_len, start_ns) =
-        unsafe { ((*shared()).written, (*shared()).data_len as usize, (*shared()).start_ns) };
+pub fn append_trace(program: &Program<'_>, end: (u8, u8, i32), reply: &mut Reply) {
+    // The child is gone; what it wrote is ours. A layer with broken memory cannot make us read beyond the trace
+    // buffer: lengths are capped.
+    let s = shared();
+    let table = Table::of(program.header.instrs);
+    let data_len = s.data_len.load(SeqCst) as usize;
     let data_len = if data_len > TRACE_SIZE - 128 { 0 } else { data_len };
-    let died = end.0 == END_KILLED;
-    let extra = if died { 16 } else { 0 };
-    let size = (16 + data_len + extra) as u32;
+    let (mut written, data_len) = if program.has_tasks() {
+        whole(program.header.instrs as usize, table.data(), data_len)
+    } else {
+        (s.written.load(SeqCst), data_len)
+    };
+    let inside = if program.has_tasks() { s.turn.load(SeqCst) } else { written };
+    let died = end.0 == END_KILLED && !table.is_settled(inside as usize);
+    let size = (16 + data_len + if died { OUTCOME } else { 0 }) as u32;
     written += died as u32;
     let mut head = [0u8; 20];
     head[..4].copy_from_slice(&size.to_le_bytes());
@@ -93,14 +93,38 @@ pub fn append_trace(end: (u8, u8, i32), reply: &mut Reply) {
     head[6] = end.0;
     head[7] = end.1;
     head[8..12].copy_from_slice(&end.2.to_le_bytes());
-    head[12..20].copy_from_slice(&start_ns.to_le_bytes());
+    head[12..20].copy_from_slice(&s.start_ns.load(SeqCst).to_le_bytes());
     reply.put(head.as_ptr(), 20);
-    reply.put(DATA as *const u8, data_len);
+    reply.put(table.data() as *const u8, data_len);
     if died {
-        let mut outcome = [0u8; 16];
+        let mut outcome = [0u8; OUTCOME];
         outcome[0] = STATE_DIED;
-        reply.put(outcome.as_ptr(), 16);
+        outcome[4..6].copy_from_slice(&(inside as u16).to_le_bytes());
+        reply.put(outcome.as_ptr(), OUTCOME);
     }
+}
+
+/// How many outcomes are whole, and the bytes they take: a task that is killed may leave one half written, and with it
+/// everything behind it is lost.
+fn whole(calls: usize, data: u64, data_len: usize) -> (u32, usize) {
+    let (mut count, mut at) = (0, 0);
+    let mut seen = [false; MAX_INSTRS];
+    while at + OUTCOME <= data_len {
+        // SAFETY: inside the trace buffer, whose bytes are plain data.
+        let head = unsafe { core::slice::from_raw_parts((data as usize + at) as *const u8, OUTCOME) };
+        let word = |k: usize| u16::from_le_bytes([head[k], head[k + 1]]) as usize;
+        let clocks = if head[1] & OUT_CLOCKS != 0 { 32 } else { 0 };
+        let end = at + OUTCOME + clocks + word(2);
+        let index = word(4);
+        if !(STATE_DONE..=STATE_MISSED).contains(&head[0]) || index >= calls.min(MAX_INSTRS) || seen[index] || end > data_len
+        {
+            break;
+        }
+        seen[index] = true;
+        count += 1;
+        at = end;
+    }
+    (count, at)
 }
 
 /// The child: sets itself up and runs the program.
@@ -111,59 +135,68 @@ pub extern "C" fn main(program: u64) -> ! {
     if program.header.flags & PROG_TTY != 0 {
         let (step, error) = world::open_terminal();
         if error < 0 {
-            // SAFETY: the trace buffer is mapped and ours while the agent waits.
-            unsafe { (*shared()).failure = error as i32 };
+            shared().failure.store(error as i32, SeqCst);
             exit_group(step);
         }
     } else if program.header.flags & PROG_STD != 0 {
         world::open_null();
     }
-    let mut run = Run {
-        program,
-        at: 0,
-        call: 0,
-        skip: false,
-        blocked: false,
-        stirred: false,
-        settled: false,
-        states: [STATE_NOTRUN; MAX_INSTRS],
-        rets: [0; MAX_INSTRS],
-    };
-    // SAFETY: as above.
-    unsafe { (*shared()).start_ns = run.now(1) };
+    let mut run = Run::new(program, 0);
+    shared().start_ns.store(run.now(1), SeqCst);
+    if program.has_tasks() && !tasks::coordinate(program) {
+        shared().failure.store(-11, SeqCst);
+        exit_group(5);
+    }
     for _ in 0..program.header.instrs {
         run.step();
+    }
+    if program.has_tasks() {
+        tasks::clear_up();
     }
     exit_group(0)
 }
 
-struct Run<'a> {
+/// How far a task has come.
+pub struct Run<'a> {
     program: &'a Program<'a>,
+    table: Table,
+    /// Which task it is.
+    task: usize,
     at: usize,
     /// Index of the next call (stores are none).
     call: usize,
     /// A store before this call had nothing to store.
     skip: bool,
     blocked: bool,
-    /// Something may still be on its way across a terminal.
-    stirred: bool,
     /// The terminals' queues have come to rest for the probes.
     settled: bool,
-    states: [u8; MAX_INSTRS],
-    rets: [i64; MAX_INSTRS],
 }
 
-impl Run<'_> {
-    fn step(&mut self) {
+impl<'a> Run<'a> {
+    /// Task `task` of the program, at its beginning.
+    pub fn new(program: &'a Program<'a>, task: usize) -> Run<'a> {
+        let table = Table::of(program.header.instrs);
+        Run { program, table, task, at: 0, call: 0, skip: false, blocked: false, settled: false }
+    }
+
+    /// Performs the next instruction, if it is this task's.
+    pub fn step(&mut self) {
         let instrs = self.program.instrs;
         let head = take(instrs, &mut self.at, 4);
         let (op, flags, words, outs) = (head[0], head[1], head[2] as usize, head[3] as usize);
         let number = take_u32(instrs, &mut self.at);
         let kinds = take(instrs, &mut self.at, 8);
+        let values = take(instrs, &mut self.at, words * 8);
+        let outs = take(instrs, &mut self.at, outs * 4);
+        if self.program.has_tasks()
+            && (kinds[TASK_AT] as usize != self.task || !tasks::await_turn(self.task, self.call, self.table))
+        {
+            self.call += (op != OP_STORE) as usize;
+            return;
+        }
         let mut args = [0u64; 6];
         let mut made = true;
-        for k in 0..words.min(6) {
-            let word = take(instrs, &mut self.at, 8);
+        for (k, word) in values.chunks_exact(8).enumerate().take(6) {
             let mut bytes = [0u8; 8];
             bytes.copy_from_slice(word);
             match self.resolve(kinds[k], u64::from_le_bytes(bytes)) {
@@ -171,7 +204,6 @@ impl Run<'_> {
                 None => made = false,
             }
         }
-        let outs = take(instrs, &mut self.at, outs * 4);
         if op == OP_STORE {
             if made {
                 store(args[0], args[1], args[2]);
@@ -208,23 +240,25 @@ impl Run<'_> {
     }
     /// What an earlier call returned, if it made something.
     fn result(&self, call: usize) -> Option<i64> {
-        let made = call < self.call && self.states[call] == STATE_DONE && !is_error(self.rets[call]);
-        made.then(|| self.rets[call])
+        let ret = self.table.ret(call);
+        (call < self.call && self.table.state(call) == STATE_DONE && !is_error(ret)).then_some(ret)
     }
 
     fn perform(&mut self, op: u8, flags: u8, number: u32, args: [u64; 6], outs: &[u8]) {
         let before = if flags & INS_CLOCKS != 0 { Some((self.now(1), self.now(0))) } else { None };
         if flags & INS_PROBE != 0 && !self.settled {
             self.settled = true;
-            if self.stirred {
+            if shared().stirred.load(SeqCst) != 0 {
                 world::settle_for_good(self.program.vdso);
             }
         }
         if flags & INS_REWIND != 0 {
             syscall(nr::LSEEK, [args[0], 0, 0, 0, 0, 0]);
         }
+        // Where there are tasks the coordinator has the time, and no other alarm comes.
         let blocks = flags & INS_BLOCKS != 0;
-        if blocks {
+        let alarmed = blocks && !self.program.has_tasks();
+        if alarmed {
             set_alarm(self.program.header.block_us as u64);
         }
         let mut state = STATE_DONE;
@@ -252,18 +286,25 @@ impl Run<'_> {
             }
             OP_POKE => touch(args[0], args[2], Some(args[1] as u8)),
             OP_LOAD => touch(args[0], 1, None),
+            OP_THREAD => tasks::start(self.program, false),
+            OP_FORK => tasks::start(self.program, true),
+            OP_EXIT if self.task == 0 => -22,
+            OP_EXIT => {
+                self.outcome(STATE_DONE, 0, None, &[]);
+                tasks::end(self.task, args[0]);
+            }
             _ => -38,
         };
-        if blocks {
+        if alarmed {
             set_alarm(0);
-            if ret == -4 && alarms() > 0 {
-                state = STATE_BLOCKED;
-                self.blocked = true;
-            }
+        }
+        if blocks && self.task == 0 && ret == -4 && alarms() > 0 {
+            state = STATE_BLOCKED;
+            self.blocked = true;
         }
         let clocks = before.map(|(mono, real)| [mono, self.now(1), real, self.now(0)]);
         if flags & INS_SETTLE != 0 {
-            self.stirred = true;
+            shared().stirred.store(1, SeqCst);
             world::settle(self.program.vdso);
         }
         self.outcome(state, ret, clocks, if state == STATE_DONE && !is_error(ret) { outs } else { &[] });
@@ -271,40 +312,14 @@ impl Run<'_> {
 
     /// Writes an outcome down.
     fn outcome(&mut self, state: u8, ret: i64, clocks: Option<[i64; 4]>, outs: &[u8]) {
-        // SAFETY: the trace buffer is shared memory of this child and the waiting agent. Lengths: the host sums
-        // them up before it sends a program (`compile`), and `room` stops what would not fit all the same.
-        unsafe {
-            let s = &mut *shared();
-            let mut len = 0usize;
-            let out_len: usize = outs.chunks_exact(4).map(|o| u16::from_le_bytes([o[2], o[3]]) as usize).sum();
-            let at = DATA + s.data_len as u64;
-            if s.data_len as usize + 48 + out_len > TRACE_SIZE - 128 {
-                exit_group(77);
-            }
-            let base = at as *mut u8;
-            base.write(state);
-            base.add(1).write(if clocks.is_some() { OUT_CLOCKS } else { 0 });
-            (base.add(2) as *mut u16).write_unaligned(out_len as u16);
-            (base.add(4) as *mut u32).write_unaligned(0);
-            (base.add(8) as *mut i64).write_unaligned(ret);
-            len += 16;
-            for clock in clocks.iter().flatten() {
-                (base.add(len) as *mut i64).write_unaligned(*clock);
-                len += 8;
-            }
-            for o in outs.chunks_exact(4) {
-                let (off, n) = (u16::from_le_bytes([o[0], o[1]]) as u64, u16::from_le_bytes([o[2], o[3]]) as usize);
-                if off as usize + n <= ARENA_SIZE {
-                    core::ptr::copy_nonoverlapping((ARENA + off) as *const u8, base.add(len), n);
-                }
-                len += n;
-            }
-            s.data_len += len as u32;
-            s.written += 1;
+        let tasks = self.program.has_tasks();
+        let woken = if tasks { tasks::returned(self.task, self.call) } else { 0 };
+        if self.table.claim(self.call) {
+            let shown = if state == STATE_BLOCKED { 0 } else { woken };
+            write_outcome(self.table, self.call, (state, ret), shown, clocks, outs);
         }
-        if self.call < MAX_INSTRS {
-            self.states[self.call] = state;
-            self.rets[self.call] = ret;
+        if tasks {
+            tasks::written(self.task, woken);
         }
         self.call += 1;
     }
@@ -313,6 +328,50 @@ impl Run<'_> {
     fn now(&self, clock: u64) -> i64 {
         self.program.vdso.now(clock)
     }
+}
+
+/// Writes the outcome of a call down: state and return value, what woke it, clocks, and places of its outputs. Only who
+/// has claimed the call does.
+pub fn write_outcome(
+    table: Table,
+    call: usize,
+    (state, ret): (u8, i64),
+    woken: u16,
+    clocks: Option<[i64; 4]>,
+    outs: &[u8],
+) {
+    let s = shared();
+    let out_len: usize = outs.chunks_exact(4).map(|o| u16::from_le_bytes([o[2], o[3]]) as usize).sum();
+    let len = OUTCOME + if clocks.is_some() { 32 } else { 0 } + out_len;
+    let at = s.data_len.fetch_add(len as u32, SeqCst) as usize;
+    // The host sums lengths up before it sends a program (`compile`); this stops what would not fit all the same.
+    if at + len > TRACE_SIZE - 128 {
+        exit_group(77);
+    }
+    let base = (table.data() as usize + at) as *mut u8;
+    // SAFETY: the trace buffer is shared memory with room for it, just checked, and these bytes of it are ours.
+    unsafe {
+        base.write(state);
+        base.add(1).write(if clocks.is_some() { OUT_CLOCKS } else { 0 });
+        (base.add(2) as *mut u16).write_unaligned(out_len as u16);
+        (base.add(4) as *mut u16).write_unaligned(call as u16);
+        (base.add(6) as *mut u16).write_unaligned(woken);
+        (base.add(8) as *mut i64).write_unaligned(ret);
+        let mut len = OUTCOME;
+        for clock in clocks.iter().flatten() {
+            (base.add(len) as *mut i64).write_unaligned(*clock);
+            len += 8;
+        }
+        for o in outs.chunks_exact(4) {
+            let (off, n) = (u16::from_le_bytes([o[0], o[1]]) as u64, u16::from_le_bytes([o[2], o[3]]) as usize);
+            if off as usize + n <= ARENA_SIZE {
+                core::ptr::copy_nonoverlapping((ARENA + off) as *const u8, base.add(len), n);
+            }
+            len += n;
+        }
+    }
+    s.written.fetch_add(1, SeqCst);
+    table.settle(call, state, ret);
 }
 
 fn is_error(ret: i64) -> bool {
@@ -386,8 +445,7 @@ pub fn install_alarm() {
 
 /// A child of the program's: spins, then exits; we wait in `vfork` until it has, so that it can be waited for.
 fn spawn(iterations: u64, code: u64) -> i64 {
-    // SAFETY: the trace buffer is ours.
-    unsafe { (*shared()).spawned = 1 };
+    shared().spawned.store(1, SeqCst);
     let job = [iterations, code];
     // CLONE_VM | CLONE_VFORK | SIGCHLD
     let pid = arch::clone_call(0x100 | 0x4000 | 17, SPAWN_STACK_TOP, spawned_main, job.as_ptr() as u64);
@@ -416,11 +474,9 @@ fn stop() -> i64 {
     }
     let pid = syscall(nr::GETPID, [0; 6]) as u64;
     const SIGSTOP: u64 = 19;
-    // SAFETY: the trace buffer is ours.
-    unsafe { (*shared()).stopping = 1 };
+    shared().stopping.store(1, SeqCst);
     syscall(nr::KILL, [pid, SIGSTOP, 0, 0, 0, 0]);
-    // SAFETY: as above.
-    unsafe { (*shared()).stopping = 0 };
+    shared().stopping.store(0, SeqCst);
     before.iter().enumerate().filter(|(page, digest)| digest_page(*page) != **digest).count() as i64
 }
 fn digest_page(page: usize) -> u64 {

@@ -3,7 +3,8 @@
 //! It knows no description and brings no libc: what a program sees is the kernel and nothing else. It reads a
 //! request from its input, runs each program in a child of its own, and writes one reply. End of input ends it.
 //!
-//! `main.rs` serves, `child.rs` runs a program, `world.rs` builds and reports the world, `vdso.rs` finds the
+//! `main.rs` serves, `child.rs` runs a program, `tasks.rs` keeps the order of several tasks, `shared.rs` is what they
+//! write down, `world.rs` builds and reports the world, `vdso.rs` finds the
 //! vdso's functions, `x86_64.rs` is everything that depends on the architecture, `wire.rs` is the protocol.
 #![no_std]
 #![no_main]
@@ -11,7 +12,9 @@
 
 mod child;
 mod deny;
+mod shared;
 mod sys;
+mod tasks;
 mod vdso;
 #[allow(dead_code)]
 #[path = "../../../corpus/src/wire.rs"]
@@ -25,7 +28,6 @@ use sys::{exit_group, mmap_fixed, nr, read_exact, syscall, write_all};
 use wire::*;
 
 /// Where the agent keeps what must not move. All of it is far from what a kernel would choose.
-pub const TRACE: u64 = 0x2100_0000;
 const REQUEST: u64 = 0x2200_0000;
 const REPLY: u64 = 0x2300_0000;
 const STACK: u64 = 0x2400_0000;
@@ -52,13 +54,14 @@ extern "C" fn agent_main(stack: *const u64) -> ! {
         (REQUEST, MAX_MESSAGE as u64 + 4096),
         (REPLY, MAX_MESSAGE as u64 + 4096),
         (STACK, 2 * STACK_SIZE),
+        (tasks::STACKS_AT, tasks::STACKS_SIZE),
     ] {
         if !mmap_fixed(at, len, false) {
             exit_group(71);
         }
     }
     // Shared, so that a forked child's outcomes reach us.
-    if !mmap_fixed(TRACE, TRACE_SIZE as u64 + 4096, true) {
+    if !mmap_fixed(shared::TRACE, shared::TRACE_MAPPED, true) {
         exit_group(71);
     }
     world::settle_in();
@@ -133,7 +136,7 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
                 // The dump point: later, whoever dumps and restores does it here.
                 stops = (stops + 1).min(0xff);
                 if stopped_in == 0 {
-                    stopped_in = child::stopped_in();
+                    stopped_in = child::stopped_in(program);
                 }
                 syscall(nr::KILL, [pid as u64, SIGCONT, 0, 0, 0, 0]);
                 continue;
@@ -151,7 +154,10 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
             };
         }
     }
-    if child::spawned() {
+    if flags & PROG_TASKS != 0 {
+        tasks::kill_left();
+    }
+    if child::spawned() || flags & PROG_TASKS != 0 {
         while syscall(nr::WAIT4, [u64::MAX, 0, WNOHANG, 0, 0, 0]) > 0 {}
     }
     if flags & PROG_MEM != 0 {
@@ -160,7 +166,7 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
     if flags & PROG_FS != 0 {
         world::empty_working_directory();
     }
-    child::append_trace(end, reply);
+    child::append_trace(program, end, reply);
 }
 
 const CLONE_VM: u64 = 0x100;

@@ -19,6 +19,7 @@ pub mod nr {
     pub const NANOSLEEP: u64 = 35;
     pub const SETITIMER: u64 = 38;
     pub const GETPID: u64 = 39;
+    pub const EXIT: u64 = 60;
     pub const WAIT4: u64 = 61;
     pub const KILL: u64 = 62;
     pub const UNAME: u64 = 63;
@@ -35,7 +36,10 @@ pub mod nr {
     pub const PERSONALITY: u64 = 135;
     pub const STATFS: u64 = 137;
     pub const PRCTL: u64 = 157;
+    pub const GETTID: u64 = 186;
+    pub const FUTEX: u64 = 202;
     pub const GETDENTS64: u64 = 217;
+    pub const TGKILL: u64 = 234;
     pub const WAITID: u64 = 247;
     pub const CLOCK_GETTIME: u64 = 228;
     pub const EXIT_GROUP: u64 = 231;

@@ -5,6 +5,7 @@ pub mod differential;
 pub mod layer;
 pub mod memory;
 pub mod rusage;
+pub mod woken;
 
 use parallax_corpus::compile::fields_of;
 use parallax_corpus::desc::Unit;
@@ -106,8 +107,8 @@ pub fn judge(evidence: Evidence<'_>) -> Option<Finding> {
         // A side could not set the program up: nothing was run, nothing is said.
         return None;
     }
-    let oracles: [fn(Evidence<'_>) -> Verdict; 4] =
-        [memory::judge, clocks::judge, rusage::judge, differential::judge];
+    let oracles: [fn(Evidence<'_>) -> Verdict; 5] =
+        [memory::judge, clocks::judge, rusage::judge, differential::judge, woken::judge];
     let mut first: Option<Finding> = None;
     for oracle in oracles {
         if let Verdict::Diverge(finding) = oracle(evidence) {

@@ -89,6 +89,8 @@ fn state(state: State) -> &'static str {
         State::Skipped => "SKIPPED",
         State::Died => "DIED",
         State::Absent => "ABSENT",
+        // Only programs with tasks miss calls, and those have no C form.
+        State::Missed => "MISSED",
     }
 }
 

@@ -20,7 +20,7 @@ pub fn program(source: &str) -> (Program, Code) {
 
 /// A call that returned.
 pub fn done(ret: i64, out: &[u8]) -> Outcome {
-    Outcome { state: State::Done, ret, clocks: None, out: out.to_vec() }
+    Outcome { state: State::Done, ret, clocks: None, woken: None, out: out.to_vec() }
 }
 
 /// A trace in which every call returned 0 and wrote zeros.
