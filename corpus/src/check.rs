@@ -46,8 +46,11 @@ impl Call {
             let what = format!("{} given, {} needed", plural(self.args.len(), "argument"), written.len());
             return Err(fail(number.to_string(), what));
         }
-        self.check_task(index, program)
-            .map_err(|what| ProgramError::Task { call: index, name: desc.name, what })?;
+        self.check_task(index, program).map_err(|what| ProgramError::Task {
+            call: index,
+            name: desc.name,
+            what,
+        })?;
         let at = Site { program, index };
         for (described, arg) in written.iter().zip(&self.args) {
             if matches!((desc.op, described.ty, arg), (Op::Vdso(_), Ty::Ptr(..), Arg::Int(_))) {
@@ -58,27 +61,6 @@ impl Call {
             at.arg(&described.ty, arg).map_err(|what| fail(described.name.to_owned(), what))?;
         }
         self.check_mapping(&written).map_err(|(name, what)| fail(name.to_owned(), what))
-    }
-
-    /// Its task has begun, and only the first one starts tasks.
-    fn check_task(&self, index: usize, program: &Program) -> Checked {
-        let begun = program.tasks(index).count();
-        if usize::from(self.task) > begun {
-            return Err(format!("no task {} has begun: task$thread and task$process start one", self.task));
-        }
-        match self.id.desc().op {
-            Op::Agent(wire::OP_THREAD | wire::OP_FORK) if self.task != 0 => {
-                Err("only the first task starts others".to_owned())
-            }
-            Op::Agent(wire::OP_THREAD | wire::OP_FORK) if begun + 1 >= wire::MAX_TASKS => {
-                Err(format!("at most {} tasks", wire::MAX_TASKS))
-            }
-            Op::Agent(wire::OP_EXIT) if self.task == 0 => {
-                Err("the first task ends with the program: only others exit".to_owned())
-            }
-            Op::Agent(wire::OP_STOP) if self.task != 0 => Err("only the first task stops the program".to_owned()),
-            _ => Ok(()),
-        }
     }
 
     /// Lengths of a call on pages stay inside the window, since behind it may lie the agent's own memory.

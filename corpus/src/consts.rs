@@ -201,3 +201,6 @@ flags! {
     /// sigprocmask(2).
     SIG_HOW { SIG_BLOCK = 0, SIG_UNBLOCK = 1, SIG_SETMASK = 2 }
 }
+
+/// What a page of the window is (`wire::PAGE_*`).
+pub static PAGE: FlagSet = FlagSet { names: &[("mapped", 1), ("readable", 2), ("writable", 4)], free: 0 };

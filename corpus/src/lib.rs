@@ -15,6 +15,7 @@ pub mod pack;
 mod probes;
 pub mod program;
 pub mod tables;
+pub mod tasks;
 pub mod text;
 pub mod trace;
 #[allow(dead_code, missing_docs)]

@@ -56,6 +56,11 @@ pub(crate) fn of(program: &Program) -> Vec<Call> {
         let r = ResRef { call: (program.calls.len() + calls.len()) as u16, slot: 0 };
         push(&mut calls, "openat$dir", vec![Arg::Bytes(b"/w".to_vec()), Arg::Int(O_DIRECTORY)]);
         push(&mut calls, "getdents64", vec![Arg::Res(r), Arg::Out(2048)]);
+        push(&mut calls, "tree", vec![Arg::Out(0)]);
+    }
+    // Last, since it writes to pages that may be a file's.
+    if needs & desc::NEED_MEM != 0 {
+        push(&mut calls, "window", vec![Arg::Out(0)]);
     }
     calls
 }

@@ -1,6 +1,6 @@
 //! Programs: lists of typed calls whose arguments may name what earlier calls made.
 
-use crate::desc::{Desc, In, Kind, NO_PID, Op, Ty};
+use crate::desc::{Desc, In, Kind, NO_PID, Ty};
 use crate::tables;
 use crate::wire;
 use serde::{Deserialize, Serialize};
@@ -102,15 +102,6 @@ impl Call {
     }
 }
 
-/// What a task is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaskKind {
-    /// A thread of the program's process.
-    Thread,
-    /// A forked process.
-    Process,
-}
-
 /// A program: what the fuzzer mutates, both sides run and a repro file keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Program {
@@ -185,24 +176,9 @@ impl Program {
         None
     }
 
-    /// The tasks its first `upto` calls start, one after the other: the first one listed is task 1.
-    pub fn tasks(&self, upto: usize) -> impl Iterator<Item = (usize, TaskKind)> + '_ {
-        self.calls.iter().take(upto).enumerate().filter_map(|(k, call)| match call.id.desc().op {
-            Op::Agent(wire::OP_THREAD) => Some((k, TaskKind::Thread)),
-            Op::Agent(wire::OP_FORK) => Some((k, TaskKind::Process)),
-            _ => None,
-        })
-    }
-
     /// Removes call `index`. If it starts a task, the first task makes that one's calls. Later references to it become missing resources, to later calls move down.
     pub fn remove_call(&mut self, index: usize) {
-        let started = self.tasks(self.calls.len()).position(|(k, _)| k == index);
-        if let Some(n) = started {
-            let gone = n as u8 + 1;
-            for call in &mut self.calls {
-                call.task = if call.task == gone { 0 } else { call.task - u8::from(call.task > gone) };
-            }
-        }
+        self.end_task_of(index);
         self.calls.remove(index);
         self.rewrite_refs(|r| {
             if r.call as usize == index {

@@ -70,7 +70,8 @@ pub struct Outcome {
 
 impl Outcome {
     /// The outcome of a call that was not run.
-    pub const NOT_RUN: Outcome = Outcome { state: State::NotRun, ret: 0, clocks: None, woken: None, out: Vec::new() };
+    pub const NOT_RUN: Outcome =
+        Outcome { state: State::NotRun, ret: 0, clocks: None, woken: None, out: Vec::new() };
     /// The errno, if it returned one.
     pub fn errno(&self) -> Option<i32> {
         (self.state == State::Done && (-4095..0).contains(&self.ret)).then_some(-self.ret as i32)

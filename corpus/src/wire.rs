@@ -114,6 +114,20 @@ pub const OP_THREAD: u8 = 9;
 pub const OP_FORK: u8 = 10;
 /// End the task that makes this call, with exit code word 0. Of the first task it is the end of nothing: refused.
 pub const OP_EXIT: u8 = 11;
+/// Look at the window page by page: at the address in word 0, for each page u32 of `PAGE_*` and u32 digest.
+pub const OP_WINDOW: u8 = 20;
+/// Look at everything in the working directory: at the address in word 0, `TREE_WORDS` x u32 (see the agent's `look.rs`).
+pub const OP_TREE: u8 = 21;
+
+// What a page of the window is.
+pub const PAGE_MAPPED: u32 = 1;
+pub const PAGE_READ: u32 = 2;
+pub const PAGE_WRITE: u32 = 4;
+/// Bytes that `OP_WINDOW` writes.
+pub const WINDOW_LOOK: usize = 16 * 8;
+/// Words that `OP_TREE` writes: entries; sums of digests of names, types, permissions, sizes, link counts, contents and
+/// of what symbolic links say.
+pub const TREE_WORDS: usize = 8;
 
 // Instruction flags.
 /// Record both clocks (by vdso where there is one) right before and right after.

@@ -7,6 +7,7 @@ use crate::arguments::Builder;
 use crate::dice::Dice;
 use crate::resources::{has_tty, made};
 use crate::tally::Weights;
+use crate::tasks;
 use parallax_corpus::desc::{self, FdKinds, Kind};
 use parallax_corpus::{Area, Call, CallId, Program, Ty, tables};
 
@@ -103,6 +104,9 @@ impl Generator {
         let mut program = Program::default();
         let Some(main) = dice.pick(&self.areas).map(|(area, _)| *area) else { return program };
         let length = 2 + dice.below(6) + dice.below(6);
+        if dice.percent(tasks::SHARE) {
+            tasks::begin(dice, self, &mut program);
+        }
         // Each round adds a call, unless weights forbid all; then there is nothing to wait for.
         for _ in 0..2 * length {
             if program.calls.len() >= length {
@@ -124,7 +128,10 @@ impl Generator {
         area: Option<Area>,
     ) -> Option<usize> {
         let id = self.choose(dice, weights, program, area)?;
-        Builder::new(self, weights, dice, program).push(id)
+        let from = program.calls.len();
+        let at = Builder::new(self, weights, dice, program).push(id);
+        tasks::hand_out(dice, program, from);
+        at
     }
 
     /// Replaces one argument of call `index`: the `k`th written one. Calls that make what it needs come before.

@@ -24,5 +24,6 @@ pub mod snapshot;
 pub mod stage;
 pub mod stats;
 pub mod tally;
+mod tasks;
 pub mod values;
 mod waiting;

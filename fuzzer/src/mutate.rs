@@ -8,6 +8,7 @@ use crate::dice::Dice;
 use crate::generate::{Generator, LONGEST, splice_in};
 use crate::resources::{fd_kinds_of, made};
 use crate::tally::Weights;
+use crate::tasks;
 use crate::values;
 use parallax_corpus::desc::{FlagSet, In, Kind, NO_PID};
 use parallax_corpus::{Arg, Program, ResRef, Ty, wire};
@@ -49,10 +50,12 @@ pub enum Change {
     Observe,
     /// Two things of the same kind change places in all later calls.
     Exchange,
+    /// Another task makes a call; where there is no other, one is started.
+    Task,
 }
 
 /// All kinds with their weights.
-pub const CHANGES: [(Change, u32); 12] = [
+pub const CHANGES: [(Change, u32); 13] = [
     (Change::Insert, 24),
     (Change::Remove, 8),
     (Change::Duplicate, 5),
@@ -65,6 +68,7 @@ pub const CHANGES: [(Change, u32); 12] = [
     (Change::Truncate, 2),
     (Change::Observe, 10),
     (Change::Exchange, 3),
+    (Change::Task, 4),
 ];
 
 /// Applies one to four changes. Returns whether the program is another one now.
@@ -121,6 +125,7 @@ fn change<D: Dice>(kind: Change, dice: &mut D, context: &Context<'_>, program: &
         }
         Change::Observe => observe(dice, context, program),
         Change::Exchange => exchange(dice, program),
+        Change::Task => tasks::change(dice, context.generator, program),
     }
     program.calls.truncate(LONGEST);
 }
@@ -323,6 +328,7 @@ fn exchange<D: Dice>(dice: &mut D, program: &mut Program) {
 
 /// Puts right what a change of places can break: a thing of the wrong sort, or words that are not theirs to name.
 pub fn make_legal(program: &mut Program) {
+    program.fit_tasks();
     for i in 0..program.calls.len() {
         // Only earlier calls are asked about, so this one may be taken out for a while.
         let id = program.calls[i].id;

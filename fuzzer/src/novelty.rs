@@ -48,6 +48,7 @@ fn mix(parts: &[u64]) -> u32 {
 fn class_of(id: CallId, outcome: &Outcome) -> u64 {
     match (outcome.state, outcome.errno()) {
         (State::Done, Some(errno)) => 0x1000 + errno as u64,
+        _ if outcome.woken.is_some() => 0x200,
         (State::Done, None) => match outcome.ret {
             0 => 1,
             _ if !matches!(id.desc().ret, Meaning::Exact | Meaning::Fd) => 3,

@@ -142,7 +142,9 @@ fn memory() {
 #[test]
 fn a_fault_ends_the_program() {
     let source = "load(PAGE0)\ngetpid()\n";
-    shows(source, 0, |o| *o = Outcome { state: State::Done, ret: 0, clocks: None, woken: None, out: Vec::new() });
+    shows(source, 0, |o| {
+        *o = Outcome { state: State::Done, ret: 0, clocks: None, woken: None, out: Vec::new() }
+    });
 }
 
 /// Some argument of that type.

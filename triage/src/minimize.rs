@@ -148,6 +148,13 @@ impl Work<'_> {
         while self.left > 0 {
             let mut candidates = Vec::new();
             for (c, call) in self.best.calls.iter().enumerate() {
+                if call.task != 0 {
+                    let mut program = self.best.clone();
+                    program.calls[c].task = 0;
+                    if program.check().is_ok() {
+                        candidates.push(program);
+                    }
+                }
                 for (a, (_, desc)) in call.id.desc().written().enumerate() {
                     for simpler in simpler(&call.args[a], desc.ty) {
                         let mut program = self.best.clone();

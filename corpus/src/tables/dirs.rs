@@ -5,7 +5,7 @@
 use super::shapes::*;
 use crate::consts::*;
 use crate::desc::*;
-use crate::{args, makes};
+use crate::{args, makes, wire};
 use Meaning::{Exact, Fd, SizeHint};
 
 const DIRFD: Ty = Ty::Fd(FD_DIR | FD_NODE);
@@ -14,6 +14,18 @@ const DIRFD: Ty = Ty::Fd(FD_DIR | FD_NODE);
 const fn dir(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
     Desc::sys(name, nr, Area::Dirs, args, Exact)
 }
+
+/// What the agent says of the files there are (`wire::OP_TREE`): their number, then sums of digests.
+const TREE_OUT: &[OField] = &[
+    of("entries", 0, 4, Meaning::Exact),
+    of("names", 4, 4, Meaning::Exact),
+    of("types", 8, 4, Meaning::Exact),
+    of("permissions", 12, 4, Meaning::Exact),
+    of("sizes", 16, 4, Meaning::Exact),
+    of("link counts", 20, 4, Meaning::Exact),
+    of("contents", 24, 4, Meaning::Exact),
+    of("link targets", 28, 4, Meaning::Exact),
+];
 
 /// The table.
 pub const CALLS: &[Desc] = &[
@@ -133,4 +145,14 @@ pub const CALLS: &[Desc] = &[
     dir("chdir", 80, args!["path": Ty::Path]).weight(6),
     dir("fchdir", 81, args!["fd": Ty::Fd(FD_DIR | FD_NODE | FD_FILE)]),
     dir("getcwd", 79, args!["buf": out_buf(256), "size": Ty::Len(0)]).weight(6),
+    // Everything below the working directory at once.
+    Desc::with(
+        "tree",
+        Op::Agent(wire::OP_TREE),
+        Area::Dirs,
+        args!["sums": out(TREE_OUT, 4 * wire::TREE_WORDS as u16)],
+        Meaning::Exact,
+    )
+    .needs(NEED_FS)
+    .weight(1),
 ];

@@ -32,6 +32,18 @@ const fn mmap(name: &'static str, args: &'static [ArgDesc]) -> Desc {
     mem(name, 9, args).makes(makes![made_ret(Kind::Page)])
 }
 
+/// What the agent says of the window's pages (`wire::OP_WINDOW`): for each what may be done with it, and a digest.
+const WINDOW_OUT: &[OField] = &{
+    let mut fields = [of("protection", 0, 4, Meaning::Flags(&PAGE)); 32];
+    let mut k = 0;
+    while k < 16 {
+        fields[2 * k] = of("protection", 8 * k as u16, 4, Meaning::Flags(&PAGE));
+        fields[2 * k + 1] = of("content", 8 * k as u16 + 4, 4, Meaning::Exact);
+        k += 1;
+    }
+    fields
+};
+
 /// The table.
 pub const CALLS: &[Desc] = &[
     mmap(
@@ -157,4 +169,14 @@ pub const CALLS: &[Desc] = &[
     Desc::with("load", Op::Agent(wire::OP_LOAD), Area::Memory, args!["addr": Ty::Page], Exact)
         .needs(NEED_MEM)
         .weight(10),
+    // All pages of the window: mapped, readable, writable, and what they hold.
+    Desc::with(
+        "window",
+        Op::Agent(wire::OP_WINDOW),
+        Area::Memory,
+        args!["pages": out(WINDOW_OUT, wire::WINDOW_LOOK as u16)],
+        Meaning::Exact,
+    )
+    .needs(NEED_MEM)
+    .weight(2),
 ];

@@ -64,7 +64,9 @@ impl Builder {
             ty => self.arg(&ty),
         });
         let args = args.collect();
-        self.program.calls.push(Call::new(id, args));
+        let task = (self.any() % 4) as u8;
+        self.program.calls.push(Call { id, args, task });
+        self.program.fit_tasks();
     }
 
     fn resource(&mut self, wanted: Kind) -> Option<Arg> {

@@ -5,6 +5,7 @@ use crate::arch;
 use crate::sys::{exit_group, nr, syscall};
 use crate::vdso::Vdso;
 use crate::wire::*;
+use crate::look;
 use crate::shared::{shared, Table};
 use crate::tasks;
 use crate::world;
@@ -286,6 +287,8 @@ impl<'a> Run<'a> {
             }
             OP_POKE => touch(args[0], args[2], Some(args[1] as u8)),
             OP_LOAD => touch(args[0], 1, None),
+            OP_WINDOW => look::window(args[0]),
+            OP_TREE => look::tree(args[0]),
             OP_THREAD => tasks::start(self.program, false),
             OP_FORK => tasks::start(self.program, true),
             OP_EXIT if self.task == 0 => -22,

@@ -12,6 +12,7 @@
 
 mod child;
 mod deny;
+mod look;
 mod shared;
 mod sys;
 mod tasks;

@@ -12,6 +12,7 @@ pub mod nr {
     pub const LSEEK: u64 = 8;
     pub const MMAP: u64 = 9;
     pub const MUNMAP: u64 = 11;
+    pub const MINCORE: u64 = 27;
     pub const RT_SIGACTION: u64 = 13;
     pub const RT_SIGPROCMASK: u64 = 14;
     pub const IOCTL: u64 = 16;
@@ -45,6 +46,9 @@ pub mod nr {
     pub const EXIT_GROUP: u64 = 231;
     pub const OPENAT: u64 = 257;
     pub const MKDIRAT: u64 = 258;
+    pub const NEWFSTATAT: u64 = 262;
+    pub const READLINKAT: u64 = 267;
+    pub const PIPE2: u64 = 293;
     pub const UNLINKAT: u64 = 263;
     pub const FACCESSAT: u64 = 269;
     pub const DUP3: u64 = 292;

@@ -107,6 +107,9 @@ pub fn judge(evidence: Evidence<'_>) -> Option<Finding> {
         // A side could not set the program up: nothing was run, nothing is said.
         return None;
     }
+    if woken::is_a_race(evidence) {
+        return None;
+    }
     let oracles: [fn(Evidence<'_>) -> Verdict; 5] =
         [memory::judge, clocks::judge, rusage::judge, differential::judge, woken::judge];
     let mut first: Option<Finding> = None;

@@ -2,8 +2,8 @@
 //! sides, and what waits on one side waits on the other. The agent's coordinator says when each returned.
 
 use super::{Evidence, Verdict};
-use parallax_corpus::State;
 use parallax_corpus::desc::NEED_TASK;
+use parallax_corpus::{Arg, Code, State, Trace};
 
 /// The first call that was woken by another one, or did not wait.
 pub fn judge(evidence: Evidence<'_>) -> Verdict {
@@ -28,4 +28,29 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
         return Verdict::Diverge(evidence.finding("woken", k, "woken", shown, kind.into()));
     }
     Verdict::Agree
+}
+
+/// Whether two tasks were left waiting for the same thing at the same time: who gets it first is nobody's promise, and
+/// all that follows hangs on it.
+pub fn is_a_race(evidence: Evidence<'_>) -> bool {
+    let has_tasks = evidence.code.calls.iter().any(|c| c.id.desc().needs & NEED_TASK != 0);
+    has_tasks && [evidence.native, evidence.target].iter().any(|trace| two_wait(evidence.code, trace))
+}
+
+fn two_wait(code: &Code, trace: &Trace) -> bool {
+    let waiting: Vec<(usize, usize)> = (0..code.own.min(trace.outcomes.len()))
+        .filter_map(|k| match (&trace.outcomes[k].state, trace.outcomes[k].woken) {
+            (_, Some(by)) => Some((k, usize::from(by))),
+            (State::Blocked, None) => Some((k, code.own)),
+            _ => None,
+        })
+        .collect();
+    let things = |k: usize| code.calls[k].args.iter().filter(|a| matches!(a, Arg::Res(_) | Arg::Int(_)));
+    waiting.iter().enumerate().any(|(n, (a, until))| {
+        waiting[n + 1..].iter().any(|(b, _)| {
+            b < until
+                && code.calls[*a].task != code.calls[*b].task
+                && things(*a).any(|x| things(*b).any(|y| x == y))
+        })
+    })
 }
