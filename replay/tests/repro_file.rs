@@ -44,8 +44,9 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         real_before: c,
         real_after: d,
     }));
-    (state, any::<i64>(), clocks, proptest::collection::vec(any::<u8>(), 0..80))
-        .prop_map(|(state, ret, clocks, out)| Outcome { state, ret, clocks, out })
+    let woken = proptest::option::of(any::<u16>());
+    (state, any::<i64>(), clocks, woken, proptest::collection::vec(any::<u8>(), 0..80))
+        .prop_map(|(state, ret, clocks, woken, out)| Outcome { state, ret, clocks, woken, out })
 }
 
 prop_compose! {

@@ -49,7 +49,7 @@ fn trace(program: &Program, faulty: bool) -> Trace {
         if faulty && call.id.name() == "clock_gettime" && hash % 7 == 0 {
             ret = -22;
         }
-        Outcome { state: State::Done, ret, clocks: None, out: Vec::new() }
+        Outcome { state: State::Done, ret, clocks: None, woken: None, out: Vec::new() }
     });
     Trace { end: End::Exited, start_ns: 0, stops: 0, stopped_in: None, outcomes: outcomes.collect() }
 }
@@ -87,7 +87,7 @@ impl Runner for Fake {
             stops: 0,
             stopped_in: None,
             outcomes: vec![
-                Outcome { state: State::Done, ret: 0, clocks: None, out: Vec::new() };
+                Outcome { state: State::Done, ret: 0, clocks: None, woken: None, out: Vec::new() };
                 p.calls.len()
             ],
         };
