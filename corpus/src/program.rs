@@ -180,6 +180,7 @@ impl Program {
     pub fn remove_call(&mut self, index: usize) {
         self.end_task_of(index);
         self.calls.remove(index);
+        self.fit_tasks();
         self.rewrite_refs(|r| {
             if r.call as usize == index {
                 None

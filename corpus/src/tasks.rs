@@ -38,7 +38,6 @@ impl Program {
         for call in &mut self.calls {
             call.task = if call.task == gone { 0 } else { call.task - u8::from(call.task > gone) };
         }
-        self.fit_tasks();
     }
 
     /// Puts right what moving calls about breaks: a call of a task that has not begun becomes the first task's; what a

@@ -44,7 +44,7 @@ impl Tally {
     /// Counts one run.
     pub fn count(&mut self, program: &Program, result: &PairResult) {
         for (call, outcome) in program.calls.iter().zip(&result.native.outcomes) {
-            if matches!(outcome.state, State::NotRun | State::Absent) {
+            if matches!(outcome.state, State::NotRun | State::Absent | State::Missed) {
                 continue;
             }
             let counts = self.of_mut(call.id);

@@ -26,7 +26,7 @@ pub(crate) fn begin<D: Dice>(dice: &mut D, generator: &Generator, program: &mut 
 pub(crate) fn hand_out<D: Dice>(dice: &mut D, program: &mut Program, from: usize) {
     let kinds: Vec<TaskKind> = program.tasks(from).map(|(_, kind)| kind).collect();
     if kinds.is_empty() || from >= program.calls.len() {
-        return;
+        return program.fit_tasks();
     }
     if dice.percent(FIRST) {
         wait_first(dice, program, from);
