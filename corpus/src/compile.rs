@@ -68,6 +68,8 @@ pub fn compile(program: &Program, mode: Mode) -> Result<Code, CompileError> {
     let mut flags = 0;
     for (need, flag) in [
         (desc::NEED_TTY, PROG_TTY),
+        // In the agent's session a background process stops at its terminal (tcsetpgrp(3)).
+        (desc::NEED_OUTER, PROG_OUTER | PROG_STOP),
         (desc::NEED_FS, PROG_FS),
         (desc::NEED_MEM, PROG_MEM),
         (desc::NEED_STOP, PROG_STOP),
@@ -334,7 +336,7 @@ impl<'a> Builder<'a> {
 
     /// Whether a descriptor it takes may be a terminal's, or it takes none.
     fn may_name_terminal(&self, call: &Call) -> bool {
-        if self.program.needs() & desc::NEED_TTY == 0 {
+        if self.program.needs() & (desc::NEED_TTY | desc::NEED_OUTER) == 0 {
             return false;
         }
         let mut fds =

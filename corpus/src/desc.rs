@@ -328,6 +328,9 @@ pub const NEED_VDSO: u32 = 32;
 pub const NEED_FORK: u32 = 64;
 /// Starts a task.
 pub const NEED_TASK: u32 = 128;
+/// Needs the outside terminal: descriptors 0 to 2 are it, and its master is held from outside. A program with it
+/// never has a terminal of its own as well (see [`crate::Program::needs`]).
+pub const NEED_OUTER: u32 = 256;
 
 /// The last page of the window that programs may name as a constant (`PAGE0` to `PAGE12`): the longest length
 /// in the memory table, four pages, still ends inside.

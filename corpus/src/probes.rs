@@ -18,6 +18,12 @@ pub(crate) fn of(program: &Program) -> Vec<Call> {
         fds.push((Arg::Int(FD_TTY), desc::FD_TTY));
         fds.push((Arg::Int(FD_PTM), desc::FD_PTM));
     }
+    if needs & desc::NEED_OUTER != 0 {
+        // 1 and 2 are the same open file.
+        fds.push((Arg::Int(FD_TTY), desc::FD_TTY));
+        // First of all, since a probe may not show what the others do.
+        probe("outside$shown", vec![Arg::Out(256)]);
+    }
     for (i, call) in program.calls.iter().enumerate() {
         for slot in 0..call.id.desc().makes.len() {
             let r = ResRef { call: i as u16, slot: slot as u8 };

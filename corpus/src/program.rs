@@ -1,6 +1,6 @@
 //! Programs: lists of typed calls whose arguments may name what earlier calls made.
 
-use crate::desc::{Desc, In, Kind, NO_PID, Ty};
+use crate::desc::{Desc, In, Kind, NEED_OUTER, NEED_TTY, NO_PID, Ty};
 use crate::tables;
 use crate::wire;
 use serde::{Deserialize, Serialize};
@@ -209,9 +209,11 @@ impl Program {
         }
     }
 
-    /// All needs of its calls together (see `desc::NEED_*`).
+    /// All needs of its calls together (see `desc::NEED_*`). Whatever needs a terminal is content with the outside
+    /// one, so where a call needs that, the program has no other.
     pub fn needs(&self) -> u32 {
-        self.calls.iter().fold(0, |n, c| n | c.id.desc().needs)
+        let all = self.calls.iter().fold(0, |n, c| n | c.id.desc().needs);
+        if all & NEED_OUTER != 0 { all & !NEED_TTY } else { all }
     }
 }
 

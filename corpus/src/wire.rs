@@ -16,6 +16,12 @@
 // Before the first request the agent sends one *hello*: u32 length, u32 MAGIC_HELLO, then HELLO_WORDS x u64
 // (see `hello`), then six NUL-terminated uname strings' worth of text (raw `struct utsname`, 390 bytes).
 
+// While a program runs, its child may ask for something from outside (OP_TYPE and its like), or the agent for the
+// terminal to be as new. It writes one *event*: u32 length, u32 MAGIC_EVENT, u32 number, u32 what (`outside`), then what that kind
+// needs; and waits for one *acknowledgement*: u32 length, u32 MAGIC_ACK, u32 the event's number, i64 return value, then
+// the bytes read. Each is at most MAX_EVENT bytes, so a pipe takes it whole (pipe(7), PIPE_BUF). One that nobody waits
+// for any more, because the child was killed, is passed over.
+
 // An agent started with `--filter` first reads one message: u32 length, then a seccomp filter of so many bytes.
 
 /// Largest seccomp filter, bytes.
@@ -27,6 +33,22 @@ pub const MAGIC_RUN: u32 = 0x5052_4c58;
 pub const MAGIC_RUN_EACH: u32 = 0x4552_4c58;
 pub const MAGIC_REPLY: u32 = 0x5952_4c58;
 pub const MAGIC_HELLO: u32 = 0x4845_4c58;
+pub const MAGIC_EVENT: u32 = 0x5645_4c58;
+pub const MAGIC_ACK: u32 = 0x4b41_4c58;
+
+/// Largest event or acknowledgement, its length and header included.
+pub const MAX_EVENT: usize = 512;
+/// What an event asks for.
+pub mod outside {
+    /// Then the bytes to type; gives how many were taken.
+    pub const TYPE: u32 = 1;
+    /// Then u32, most bytes; gives how many came, and them.
+    pub const SHOWN: u32 = 2;
+    /// Then u32 rows, u32 columns; gives 0.
+    pub const RESIZE: u32 = 3;
+    /// Make the terminal as it was when it was new, with nothing in it; gives 0.
+    pub const RESET: u32 = 4;
+}
 
 /// Largest request or reply the agent accepts or makes, in bytes.
 pub const MAX_MESSAGE: usize = 1 << 20;
@@ -51,6 +73,10 @@ pub const WINDOW_SIZE: u64 = 16 * 4096;
 /// The agent's own descriptors: no program may name these numbers.
 pub const FD_IN: i32 = 200;
 pub const FD_OUT: i32 = 201;
+/// The outside terminal, where there is one. An agent that starts with descriptor 200 open has its pipes at 200 and
+/// 201 and the terminal at 0; one that starts with 202 open has its pipes at 0 and 1 and the terminal there; any other
+/// has its pipes at 0 and 1 and no terminal.
+pub const FD_TERMINAL: i32 = 202;
 pub const FD_RESERVED_END: i32 = 208;
 
 /// In a tty program: descriptors 0, 1, 2 are the controlling terminal, 3 is its master.
@@ -89,6 +115,8 @@ pub const PROG_TASKS: u32 = 64;
 pub const MAX_TASKS: usize = 4;
 /// Index of the word kind that is an instruction's task.
 pub const TASK_AT: usize = 7;
+/// The outside terminal as descriptors 0 to 2, in its foreground: the child stays in the agent's session.
+pub const PROG_OUTER: u32 = 256;
 
 // Instruction operations.
 pub const OP_SYSCALL: u8 = 0;
@@ -128,6 +156,16 @@ pub const WINDOW_LOOK: usize = 16 * 8;
 /// Words that `OP_TREE` writes: entries; sums of digests of names, types, permissions, sizes, link counts, contents and
 /// of what symbolic links say.
 pub const TREE_WORDS: usize = 8;
+/// Does nothing; returns 0. (That the program has the outside terminal stands in its flags.)
+pub const OP_TERMINAL: u8 = 32;
+/// An event: types word 1 bytes from the address in word 0 at the outside terminal.
+pub const OP_TYPE: u8 = 33;
+/// An event: reads up to word 1 bytes of what the outside terminal shows to the address in word 0.
+pub const OP_SHOWN: u8 = 34;
+/// An event: word 0 rows and word 1 columns for the outside terminal.
+pub const OP_RESIZE: u8 = 35;
+/// Another process sends the program signal word 0; returns what its `kill` returned.
+pub const OP_SIGNAL: u8 = 36;
 
 // Instruction flags.
 /// Record both clocks (by vdso where there is one) right before and right after.
@@ -205,12 +243,15 @@ pub mod hello {
     pub const SIGMASK: usize = 12;
     /// 0, or the negative errno of opening a pty pair.
     pub const PTY: usize = 13;
-    /// Bits: 1 /proc/self is there, 2 /dev/null is there, 4 a seccomp filter was installed by the agent.
+    /// Bits: 1 /proc/self is there, 2 /dev/null is there, 4 a seccomp filter was installed by the agent, 8
+    /// (`OUTER`) the agent's controlling terminal is one that was given to it.
     pub const WORLD: usize = 14;
     pub const PERSONALITY: usize = 15;
     /// Then 16 soft and 16 hard limits.
     pub const RLIMITS: usize = 16;
     pub const WORDS: usize = 48;
+    /// Bit of `WORLD`.
+    pub const OUTER: u64 = 8;
 }
 /// Bytes of the raw `struct utsname` that follow the hello's words.
 pub const UTSNAME: usize = 390;

@@ -3,7 +3,7 @@
 use crate::dice::Dice;
 use crate::generate::{Generator, LONGEST, Maker, call};
 use crate::knowledge::{self, Direction, Node};
-use crate::resources::{Resource, has_tty, made, makes_path};
+use crate::resources::{Resource, has_outer, has_tty, made, makes_path};
 use crate::tally::Weights;
 use crate::values;
 use parallax_corpus::desc::{self, FdKinds, In, Kind, NEED_TTY, NO_PID, Op, Out, SField};
@@ -284,6 +284,9 @@ impl<'a, D: Dice> Builder<'a, D> {
     /// The number of the program's own terminal or its master, whichever is of these kinds.
     fn terminal(&mut self, kinds: FdKinds) -> Option<u64> {
         let own = if self.dice.percent(85) { 0 } else { 1 + self.dice.below(2) as u64 };
+        if has_outer(self.program) {
+            return (kinds & desc::FD_TTY != 0).then_some(own);
+        }
         match (kinds & desc::FD_TTY != 0, kinds & desc::FD_PTM != 0) {
             (true, true) if self.dice.percent(30) => Some(3),
             (true, _) => Some(own),

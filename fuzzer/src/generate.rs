@@ -5,7 +5,7 @@
 
 use crate::arguments::Builder;
 use crate::dice::Dice;
-use crate::resources::{has_tty, made};
+use crate::resources::{has_outer, has_tty, made};
 use crate::tally::Weights;
 use crate::tasks;
 use parallax_corpus::desc::{self, FdKinds, Kind};
@@ -14,6 +14,11 @@ use parallax_corpus::{Area, Call, CallId, Program, Ty, tables};
 /// Most calls the search lets a program have; fewer than [`parallax_corpus::program::MAX_CALLS`], since long
 /// programs hide differences behind the first one.
 pub const LONGEST: usize = 24;
+
+/// How many of a hundred programs about terminals have the outside one.
+const OUTSIDE: usize = 10;
+/// How many of a hundred calls of such a program happen outside.
+const EVENTS: usize = 25;
 
 /// One way to make a thing.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +39,8 @@ pub struct Generator {
     makers: Vec<Maker>,
     writers: Vec<CallId>,
     observers: Vec<Observer>,
+    /// What happens at the outside terminal: drawn by the choice of that terminal, not as calls of their area.
+    outside: Vec<CallId>,
 }
 
 /// A call that looks at a descriptor and passes nothing in.
@@ -52,7 +59,9 @@ impl Generator {
     pub fn new(allowed: &[bool]) -> Generator {
         let ids = || (0..tables::all().len()).filter_map(CallId::from_index);
         let on = |id: CallId| allowed.get(id.index()).copied().unwrap_or(true);
-        let used: Vec<CallId> = ids().filter(|id| on(*id) && id.desc().weight > 0).collect();
+        let used = ids().filter(|id| on(*id) && id.desc().weight > 0);
+        let (outside, used): (Vec<CallId>, Vec<CallId>) =
+            used.partition(|id| id.desc().needs & desc::NEED_OUTER != 0);
         let areas = Area::ALL
             .into_iter()
             .map(|area| (area, used.iter().copied().filter(|id| id.desc().area == area).collect::<Vec<_>>()))
@@ -70,6 +79,7 @@ impl Generator {
             observers: used.iter().filter_map(|id| observer(*id)).collect(),
             writers: used.iter().copied().filter(|id| is_writer(*id)).collect(),
             areas,
+            outside,
             allowed: ids().map(on).collect(),
         }
     }
@@ -106,6 +116,11 @@ impl Generator {
         let length = 2 + dice.below(6) + dice.below(6);
         if dice.percent(tasks::SHARE) {
             tasks::begin(dice, self, &mut program);
+        }
+        if main == Area::Tty && dice.percent(OUTSIDE) {
+            if let Some(id) = self.event(dice, weights) {
+                Builder::new(self, weights, dice, &mut program).push(id);
+            }
         }
         // Each round adds a call, unless weights forbid all; then there is nothing to wait for.
         for _ in 0..2 * length {
@@ -153,6 +168,11 @@ impl Generator {
         *program != before
     }
 
+    /// Draws something that happens at the outside terminal.
+    fn event<D: Dice>(&self, dice: &mut D, weights: &Weights) -> Option<CallId> {
+        dice.weighted(self.outside.iter().map(|id| weights.of(*id))).map(|i| self.outside[i])
+    }
+
     /// Draws a call: mostly one that uses what the program already made.
     fn choose<D: Dice>(
         &self,
@@ -161,6 +181,11 @@ impl Generator {
         program: &Program,
         area: Option<Area>,
     ) -> Option<CallId> {
+        if has_outer(program) && dice.percent(EVENTS) {
+            if let Some(id) = self.event(dice, weights) {
+                return Some(id);
+            }
+        }
         let (_, calls) = match area.and_then(|area| self.areas.iter().find(|(a, _)| *a == area)) {
             Some(found) => found,
             None => dice.pick(&self.areas)?,
@@ -206,7 +231,7 @@ impl Has {
     fn of(program: &Program) -> Has {
         let mut has = Has { fds: 0, pid: false, timer: false, page: false, path: false };
         if has_tty(program) {
-            has.fds = desc::FD_TTY | desc::FD_PTM;
+            has.fds = if has_outer(program) { desc::FD_TTY } else { desc::FD_TTY | desc::FD_PTM };
         }
         for thing in made(program, program.calls.len()).iter().filter(|thing| !thing.closed) {
             match thing.kind {

@@ -294,7 +294,10 @@ fn observe<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program) 
         .map(|r| Arg::Res(r.at))
         .collect();
     if crate::resources::has_tty(program) {
-        fds.extend([Arg::Int(wire::FD_TTY), Arg::Int(wire::FD_PTM)]);
+        fds.push(Arg::Int(wire::FD_TTY));
+        if !crate::resources::has_outer(program) {
+            fds.push(Arg::Int(wire::FD_PTM));
+        }
     }
     fds.retain(|fd| Some(fd) != last.as_ref());
     let Some(fd) = dice.pick(&fds).cloned() else { return };

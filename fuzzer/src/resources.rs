@@ -1,7 +1,7 @@
 //! What a program has made so far, and who makes what.
 
 use crate::knowledge::removes_path;
-use parallax_corpus::desc::{FdKinds, From, Kind, NEED_TTY};
+use parallax_corpus::desc::{FdKinds, From, Kind, NEED_OUTER, NEED_TTY};
 use parallax_corpus::{Arg, Call, CallId, Program, ResRef, Ty, desc};
 
 /// One thing made by a program.
@@ -61,9 +61,14 @@ fn taken_away(call: &Call) -> Option<ResRef> {
     }
 }
 
-/// Whether descriptors 0 to 3 are a terminal and its master.
+/// Whether descriptors 0 to 2 are a terminal, and 3 is its master unless that is outside.
 pub fn has_tty(program: &Program) -> bool {
-    program.needs() & NEED_TTY != 0
+    program.needs() & (NEED_TTY | NEED_OUTER) != 0
+}
+
+/// Whether they are the outside terminal.
+pub fn has_outer(program: &Program) -> bool {
+    program.needs() & NEED_OUTER != 0
 }
 
 /// The kinds of the descriptor an argument names, 0 if it names none.
@@ -74,7 +79,7 @@ pub fn fd_kinds_of(program: &Program, arg: &Arg) -> FdKinds {
             _ => 0,
         },
         Arg::Int(0..=2) if has_tty(program) => desc::FD_TTY,
-        Arg::Int(3) if has_tty(program) => desc::FD_PTM,
+        Arg::Int(3) if has_tty(program) && !has_outer(program) => desc::FD_PTM,
         _ => 0,
     }
 }

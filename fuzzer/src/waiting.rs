@@ -3,7 +3,7 @@
 use crate::arguments::Builder;
 use crate::dice::Dice;
 use crate::generate::{LONGEST, call};
-use crate::resources::{fd_kinds_of, has_tty};
+use crate::resources::{fd_kinds_of, has_outer, has_tty};
 use crate::values;
 use parallax_corpus::desc::{self, In, Kind, NEED_TTY, Out};
 use parallax_corpus::{Arg, CallId, Desc, ResRef, Ty};
@@ -44,6 +44,10 @@ impl<D: Dice> Builder<'_, D> {
         let kinds = fd_kinds_of(self.program, fd);
         let own = |n: u64| Some(Arg::Int(n));
         let tty = has_tty(self.program) || desc.needs & NEED_TTY != 0;
+        let own_terminal = matches!(fd, Arg::Int(0..=2)) || kinds & desc::FD_TTY != 0;
+        if has_outer(self.program) && own_terminal {
+            return self.type_outside();
+        }
         let other = match fd {
             Arg::Int(0..=2) if tty => own(3),
             Arg::Int(3) if tty => own(0),
@@ -80,6 +84,19 @@ impl<D: Dice> Builder<'_, D> {
         }
         let text = values::line(self.dice);
         self.program.calls.push(call(writers[i], vec![other, Arg::Bytes(text)]));
+        true
+    }
+
+    /// Somebody types a line at the outside terminal.
+    fn type_outside(&mut self) -> bool {
+        let Some(id) = CallId::named("outside$type").filter(|id| self.generator.allows(*id)) else {
+            return false;
+        };
+        if self.program.calls.len() + 1 >= LONGEST || self.weights.of(id) == 0 {
+            return false;
+        }
+        let text = values::line(self.dice);
+        self.program.calls.push(call(id, vec![Arg::Bytes(text)]));
         true
     }
 

@@ -28,8 +28,10 @@ pub use instance::JailedInstance;
 pub use plan::limits;
 
 use crate::target::TargetError;
+use crate::terminal::Terminal;
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use parallax_corpus::wire;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::PathBuf;
@@ -75,6 +77,9 @@ pub struct JailSpec {
     /// `/`, such as `/layer`, or anywhere below `/tmp`, `/run` or a top-level directory of the host's; of which the
     /// jail then shows nothing else. None may lie in another. At most 32.
     pub bind: Vec<(PathBuf, String)>,
+    /// Give it an outside terminal if the host has one: the controlling terminal of its session, as descriptor
+    /// [`wire::FD_TERMINAL`].
+    pub terminal: bool,
     /// Core to be pinned to.
     pub cpu: Option<usize>,
 }
@@ -90,6 +95,9 @@ pub struct ContainedSpec {
     pub env: Vec<(OsString, OsString)>,
     /// Further descriptors: the number inside (3 to 255) and what it is.
     pub fds: Vec<(RawFd, Arc<OwnedFd>)>,
+    /// Make an outside terminal its standard input and output and the controlling terminal of its
+    /// session; its pipes are [`wire::FD_IN`] and [`wire::FD_OUT`] then.
+    pub terminal: bool,
     /// Core to be pinned to.
     pub cpu: Option<usize>,
 }
@@ -116,6 +124,8 @@ pub struct Jailed {
     pub stderr: OwnedFd,
     /// The seccomp notification listener, if `notify` was not empty.
     pub listener: Option<OwnedFd>,
+    /// Its outside terminal, if it has one.
+    pub terminal: Option<Terminal>,
     pidfd: OwnedFd,
     ended: Option<String>,
     said: Vec<u8>,
@@ -130,6 +140,7 @@ impl Jailed {
             stdout: Some(stdout),
             stderr,
             listener: None,
+            terminal: None,
             pidfd,
             ended: None,
             said: Vec::new(),
@@ -193,6 +204,9 @@ impl Drop for Jailed {
     }
 }
 
+/// What to do where the host has no terminal to give.
+const TERMINALS: &str = "Mount a devpts on /dev/pts, or raise `sysctl kernel.pty.max`";
+
 fn refused(step: &str, error: std::io::Error, hint: &str) -> TargetError {
     TargetError::Jail { step: step.to_owned(), error, hint: hint.to_owned() }
 }
@@ -217,7 +231,11 @@ pub fn spawn(spec: &JailSpec) -> Result<Jailed, TargetError> {
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS;
     let ids = parent::Ids::for_jail()?;
-    parent::start(namespaces, Some(ids), &[], |streams| plan::jail(spec, streams, ids.privileged))
+    let terminal = if spec.terminal { ids.terminal() } else { None };
+    let places = parent::Places { pipes: [0, 1], terminal: vec![wire::FD_TERMINAL] };
+    parent::start(namespaces, Some(ids), places, terminal, &[], |streams| {
+        plan::jail(spec, streams, ids.privileged)
+    })
 }
 
 /// Starts a program of the host in a pid and mount namespace of its own with a fresh `/proc`, so that killing its
@@ -235,5 +253,11 @@ pub fn spawn(spec: &JailSpec) -> Result<Jailed, TargetError> {
 pub fn spawn_contained(spec: &ContainedSpec) -> Result<Jailed, TargetError> {
     let ids = (!nix::unistd::geteuid().is_root()).then(parent::Ids::own);
     let namespaces = libc::CLONE_NEWPID | libc::CLONE_NEWNS | ids.map_or(0, |_| libc::CLONE_NEWUSER);
-    parent::start(namespaces, ids, &spec.fds, |streams| plan::contained(spec, streams, ids.is_some()))
+    let open = || Terminal::open(None).map_err(|e| refused("opening a terminal", e.into(), TERMINALS));
+    let terminal = if spec.terminal { Some(open()?) } else { None };
+    let pipes = if terminal.is_some() { [wire::FD_IN, wire::FD_OUT] } else { [0, 1] };
+    let places = parent::Places { pipes, terminal: vec![0, 1] };
+    parent::start(namespaces, ids, places, terminal, &spec.fds, |streams| {
+        plan::contained(spec, streams, ids.is_some())
+    })
 }

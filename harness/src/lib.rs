@@ -10,6 +10,7 @@ pub mod pair;
 mod renumber;
 pub mod target;
 pub mod targets;
+pub mod terminal;
 
 /// The agent's bytes: a static x86-64 ELF executable, built by `build.rs` from `harness/agent`.
 pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/parallax-agent"));

@@ -1,5 +1,6 @@
 //! The pipes to an agent: whole messages out, whole messages back, with deadlines.
 
+use crate::terminal::Terminal;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{read, write};
@@ -40,6 +41,7 @@ pub struct Link {
     to: OwnedFd,
     from: OwnedFd,
     stop: Option<StopWhen>,
+    terminal: Option<Terminal>,
 }
 
 impl std::fmt::Debug for Link {
@@ -51,7 +53,12 @@ impl std::fmt::Debug for Link {
 impl Link {
     /// Takes the pipe the agent reads from and the one it writes to.
     pub fn new(to: OwnedFd, from: OwnedFd) -> Link {
-        Link { to, from, stop: None }
+        Link { to, from, stop: None, terminal: None }
+    }
+
+    /// Holds the agent's outside terminal, and answers for it while it waits.
+    pub fn with_terminal(self, terminal: Option<Terminal>) -> Link {
+        Link { terminal, ..self }
     }
 
     /// From now on waiting ends as [`LinkError::Stopped`] soon after `stop` says so.
@@ -80,12 +87,40 @@ impl Link {
         Ok(())
     }
 
-    /// Reads a whole message: what follows its length.
+    /// Reads a whole message: what follows its length. Events on the way are answered.
     ///
     /// # Errors
-    /// It does not come in time, is too long, or the agent is gone.
+    /// It does not come in time, is too long, or the agent is gone; or an event is none.
     pub fn receive(&mut self, patience: Duration) -> Result<Vec<u8>, LinkError> {
         let deadline = Instant::now() + patience;
+        loop {
+            let body = self.message(deadline, patience)?;
+            if body[..4] != wire::MAGIC_EVENT.to_le_bytes() {
+                return Ok(body);
+            }
+            let answer = self.event(&body)?;
+            self.send(&answer, deadline.saturating_duration_since(Instant::now()))?;
+        }
+    }
+
+    /// Does what an event asks for; gives its acknowledgement.
+    fn event(&self, body: &[u8]) -> Result<Vec<u8>, LinkError> {
+        let word = |at: usize| body[at..at + 4].try_into().map(u32::from_le_bytes).unwrap_or_default();
+        if !(12..=wire::MAX_EVENT).contains(&body.len()) {
+            return Err(LinkError::Garbage(format!("an event of {} bytes", body.len())));
+        }
+        let garbage = |what: String| LinkError::Garbage(what);
+        let terminal = self.terminal.as_ref().ok_or_else(|| garbage("an event without a terminal".into()))?;
+        let (ret, bytes) = terminal.answer(word(8), &body[12..]).map_err(garbage)?;
+        let mut answer = (16 + bytes.len() as u32).to_le_bytes().to_vec();
+        answer.extend(wire::MAGIC_ACK.to_le_bytes());
+        answer.extend(word(4).to_le_bytes());
+        answer.extend(ret.to_le_bytes());
+        answer.extend(bytes);
+        Ok(answer)
+    }
+
+    fn message(&self, deadline: Instant, patience: Duration) -> Result<Vec<u8>, LinkError> {
         let mut head = [0; 4];
         self.fill(&mut head, deadline, patience)?;
         let len = u32::from_le_bytes(head) as usize;
@@ -97,7 +132,7 @@ impl Link {
         Ok(body)
     }
 
-    fn fill(&mut self, mut buf: &mut [u8], deadline: Instant, patience: Duration) -> Result<(), LinkError> {
+    fn fill(&self, mut buf: &mut [u8], deadline: Instant, patience: Duration) -> Result<(), LinkError> {
         while !buf.is_empty() {
             self.wait(&self.from, PollFlags::POLLIN, deadline, patience)?;
             match read(&self.from, buf) {
@@ -172,6 +207,11 @@ impl Environment {
         });
         let uname = std::array::from_fn(|_| names.next().unwrap_or_default());
         Ok(Environment { words, uname })
+    }
+
+    /// Whether the agent has an outside terminal.
+    pub fn has_outer(&self) -> bool {
+        self.words[wire::hello::WORLD] & wire::hello::OUTER != 0
     }
 
     /// Whether the vdso function `wire::VDSO_*` is there.

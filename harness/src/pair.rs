@@ -315,7 +315,8 @@ impl Pair {
         (&self.native.environment, &self.target.environment)
     }
 
-    /// Whether both worlds have what a call needs: a vdso function, a pseudo-terminal.
+    /// Whether both worlds have what a call needs: a vdso function, a pseudo-terminal, the outside
+    /// terminal.
     pub fn can_run(&self, call: CallId) -> bool {
         use parallax_corpus::wire::hello;
         let desc = call.desc();
@@ -325,6 +326,7 @@ impl Pair {
                 _ => true,
             };
             vdso && (desc.needs & desc::NEED_TTY == 0 || world.words[hello::PTY] == 0)
+                && (desc.needs & desc::NEED_OUTER == 0 || world.has_outer())
         })
     }
 

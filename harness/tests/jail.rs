@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 fn spec(argv: &[&str], root: Root, filter: bool) -> JailSpec {
     let argv = argv.iter().map(OsString::from).collect();
-    JailSpec { argv, root, filter, notify: Vec::new(), bind: Vec::new(), cpu: None }
+    JailSpec { argv, root, filter, notify: Vec::new(), bind: Vec::new(), terminal: false, cpu: None }
 }
 
 fn shell(script: &str, filter: bool) -> JailSpec {
@@ -374,6 +374,7 @@ fn contained(script: &str) -> ContainedSpec {
         cwd: "/".into(),
         env: ContainedSpec::usual_env(),
         fds: Vec::new(),
+        terminal: false,
         cpu: Some(0),
     }
 }

@@ -5,6 +5,7 @@ mod events;
 mod files;
 mod io;
 mod memory;
+mod outside;
 mod processes;
 mod shapes;
 mod signals;
@@ -15,9 +16,10 @@ use crate::desc::{Area, Desc};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// One table an area, in the order of [`Area::ALL`].
-const TABLES: [&[Desc]; 9] = [
+/// In the order of [`Area::ALL`].
+const TABLES: [&[Desc]; 10] = [
     tty::CALLS,
+    outside::CALLS,
     files::CALLS,
     dirs::CALLS,
     io::CALLS,

@@ -2,6 +2,7 @@
 //! that whatever kills the child loses nothing that came before.
 
 use crate::arch;
+use crate::outer;
 use crate::sys::{exit_group, nr, syscall};
 use crate::vdso::Vdso;
 use crate::wire::*;
@@ -132,9 +133,12 @@ fn whole(calls: usize, data: u64, data_len: usize) -> (u32, usize) {
 pub extern "C" fn main(program: u64) -> ! {
     // SAFETY: the agent waits for us and keeps the program where it is (or we have a copy of its memory).
     let program = unsafe { &*(program as *const Program<'_>) };
-    syscall(nr::SETSID, [0; 6]);
-    if program.header.flags & PROG_TTY != 0 {
-        let (step, error) = world::open_terminal();
+    let with_outer = program.header.flags & PROG_OUTER != 0;
+    if !with_outer {
+        outer::leave();
+    }
+    if with_outer || program.header.flags & PROG_TTY != 0 {
+        let (step, error) = if with_outer { outer::enter() } else { world::open_terminal() };
         if error < 0 {
             shared().failure.store(error as i32, SeqCst);
             exit_group(step);
@@ -296,6 +300,7 @@ impl<'a> Run<'a> {
                 self.outcome(STATE_DONE, 0, None, &[]);
                 tasks::end(self.task, args[0]);
             }
+            OP_TERMINAL..=OP_SIGNAL => outer::perform(op, args),
             _ => -38,
         };
         if alarmed {

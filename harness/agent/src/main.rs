@@ -4,7 +4,7 @@
 //! request from its input, runs each program in a child of its own, and writes one reply. End of input ends it.
 //!
 //! `main.rs` serves, `child.rs` runs a program, `tasks.rs` keeps the order of several tasks, `shared.rs` is what they
-//! write down, `world.rs` builds and reports the world, `vdso.rs` finds the
+//! write down, `outer.rs` is the outside terminal, `look.rs` looks at what is left, `world.rs` builds and reports the world, `vdso.rs` finds the
 //! vdso's functions, `x86_64.rs` is everything that depends on the architecture, `wire.rs` is the protocol.
 #![no_std]
 #![no_main]
@@ -13,6 +13,7 @@
 mod child;
 mod deny;
 mod look;
+mod outer;
 mod shared;
 mod sys;
 mod tasks;
@@ -68,6 +69,7 @@ extern "C" fn agent_main(stack: *const u64) -> ! {
     world::settle_in();
     let filtered = filter && world::install_filter();
     world::hello(&vdso, filtered);
+    outer::guard();
     loop {
         serve(&vdso);
     }
@@ -86,6 +88,10 @@ fn serve(vdso: &vdso::Vdso) {
     let request = unsafe { core::slice::from_raw_parts(REQUEST as *const u8, len) };
     let mut at = 0;
     let magic = take_u32(request, &mut at);
+    if magic == MAGIC_ACK {
+        // Its program did not live to see it.
+        return;
+    }
     if magic != MAGIC_RUN && magic != MAGIC_RUN_EACH {
         exit_group(73);
     }
@@ -120,13 +126,14 @@ fn serve(vdso: &vdso::Vdso) {
 fn run(program: &child::Program<'_>, reply: &mut Reply) {
     child::prepare(program);
     let flags = program.header.flags;
+    let with_outer = flags & PROG_OUTER != 0 && outer::present();
     let top = STACK + STACK_SIZE;
     let forks = flags & (PROG_FORK | PROG_STOP) != 0;
     let arg = program as *const child::Program<'_> as u64;
     let pid = arch::clone_call(if forks { 0 } else { CLONE_VM | CLONE_VFORK } | SIGCHLD, top, child::main, arg);
     let mut end = (END_FAILED, 0u8, pid as i32);
     if pid > 0 {
-        let (mut stops, mut stopped_in) = (0i32, 0i32);
+        let (mut stops, mut stopped_in, mut last) = (0i32, 0i32, 0i32);
         let mut status = 0u32;
         loop {
             let r = syscall(nr::WAIT4, [pid as u64, &mut status as *mut u32 as u64, WUNTRACED, 0, 0, 0]);
@@ -139,6 +146,11 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
                 if stopped_in == 0 {
                     stopped_in = child::stopped_in(program);
                 }
+                let call = child::stopped_in(program);
+                if outer::is_stuck(flags, status, call, last) {
+                    syscall(nr::KILL, [pid as u64, SIGKILL, 0, 0, 0, 0]);
+                }
+                last = call;
                 syscall(nr::KILL, [pid as u64, SIGCONT, 0, 0, 0, 0]);
                 continue;
             }
@@ -161,6 +173,9 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
     if child::spawned() || flags & PROG_TASKS != 0 {
         while syscall(nr::WAIT4, [u64::MAX, 0, WNOHANG, 0, 0, 0]) > 0 {}
     }
+    if with_outer {
+        outer::after();
+    }
     if flags & PROG_MEM != 0 {
         syscall(nr::MUNMAP, [WINDOW, WINDOW_SIZE, 0, 0, 0, 0]);
     }
@@ -174,6 +189,7 @@ const CLONE_VM: u64 = 0x100;
 const CLONE_VFORK: u64 = 0x4000;
 const SIGCHLD: u64 = 17;
 const SIGCONT: u64 = 18;
+const SIGKILL: u64 = 9;
 const WNOHANG: u64 = 1;
 const WUNTRACED: u64 = 2;
 const EINTR: i64 = 4;

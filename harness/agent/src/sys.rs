@@ -24,6 +24,8 @@ pub mod nr {
     pub const WAIT4: u64 = 61;
     pub const KILL: u64 = 62;
     pub const UNAME: u64 = 63;
+    pub const FCNTL: u64 = 72;
+    pub const FLOCK: u64 = 73;
     pub const CHDIR: u64 = 80;
     pub const FCHMODAT: u64 = 268;
     pub const UMASK: u64 = 95;
@@ -31,7 +33,9 @@ pub mod nr {
     pub const GETGID: u64 = 104;
     pub const GETEUID: u64 = 107;
     pub const GETEGID: u64 = 108;
+    pub const SETPGID: u64 = 109;
     pub const SETSID: u64 = 112;
+    pub const GETPGID: u64 = 121;
     pub const GETPPID: u64 = 110;
     pub const CAPGET: u64 = 125;
     pub const PERSONALITY: u64 = 135;

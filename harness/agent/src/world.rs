@@ -1,6 +1,7 @@
 //! The world a program finds: descriptors, limits, directory, terminal; and the report of it.
 
 use crate::child;
+use crate::outer;
 use crate::sys::*;
 use crate::vdso::Vdso;
 use crate::wire::*;
@@ -41,8 +42,10 @@ const LIMITS: [(u64, u64); 5] = [(1, 16 << 20), (3, 8 << 20), (4, 0), (7, 256), 
 
 /// Takes the agent's pipes away from 0 and 1, closes everything else, and sets what children inherit.
 pub fn settle_in() {
-    syscall(nr::DUP3, [0, FD_IN as u64, O_CLOEXEC, 0, 0, 0]);
-    syscall(nr::DUP3, [1, FD_OUT as u64, O_CLOEXEC, 0, 0, 0]);
+    if !outer::adopt() {
+        syscall(nr::DUP3, [0, FD_IN as u64, O_CLOEXEC, 0, 0, 0]);
+        syscall(nr::DUP3, [1, FD_OUT as u64, O_CLOEXEC, 0, 0, 0]);
+    }
     open_null();
     for fd in 3..FD_IN as i64 {
         close(fd);
@@ -62,6 +65,7 @@ pub fn settle_in() {
     syscall(nr::PRCTL, [SET_NAME, b"agent\0".as_ptr() as u64, 0, 0, 0, 0]);
     syscall(nr::PRCTL, [SET_TIMERSLACK, 50_000, 0, 0, 0, 0]);
     child::install_alarm();
+    outer::claim();
 }
 
 /// Makes descriptors 0 to 2 an open `/dev/null` of their own.
@@ -114,6 +118,9 @@ pub fn hello(vdso: &Vdso, filtered: bool) {
     words[hello::SIGMASK] = mask;
     words[hello::PTY] = probe_pty() as u64;
     words[hello::WORLD] = exists(b"/proc/self/fd\0") | exists(b"/dev/null\0") << 1 | (filtered as u64) << 2;
+    if outer::present() {
+        words[hello::WORLD] |= hello::OUTER;
+    }
     words[hello::PERSONALITY] = syscall(nr::PERSONALITY, [0xffff_ffff, 0, 0, 0, 0, 0]) as u64;
     for limit in 0..16 {
         let mut pair = [0u64; 2];

@@ -19,7 +19,9 @@ impl JailedInstance {
     /// [`TargetError::Start`] if somebody has taken them already.
     pub fn new(mut jailed: Jailed, target: &str) -> Result<JailedInstance, TargetError> {
         match (jailed.stdin.take(), jailed.stdout.take()) {
-            (Some(to), Some(from)) => Ok(JailedInstance { link: Link::new(to, from), jailed }),
+            (Some(to), Some(from)) => {
+                Ok(JailedInstance { link: Link::new(to, from).with_terminal(jailed.terminal.take()), jailed })
+            }
             _ => Err(TargetError::Start { target: target.to_owned(), why: "its pipes are taken".to_owned() }),
         }
     }

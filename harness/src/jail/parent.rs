@@ -4,6 +4,7 @@ use super::plan::{Prepared, Streams};
 use super::setup::{self, Op, Plan, READY};
 use super::{Jailed, refused, sys};
 use crate::target::TargetError;
+use crate::terminal::Terminal;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -38,6 +39,11 @@ impl Ids {
     pub(super) fn own() -> Ids {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
         Ids { uid, gid, privileged: false }
+    }
+
+    /// An outside terminal that is theirs; none if the host has none left.
+    pub(super) fn terminal(&self) -> Option<Terminal> {
+        Terminal::open(self.privileged.then_some((self.uid, self.gid))).ok()
     }
 
     /// For root an unused one, so that the jail holds nothing of root's, is counted by RLIMIT_NPROC, and writes no
@@ -121,10 +127,20 @@ fn lift(fd: OwnedFd) -> Result<OwnedFd, TargetError> {
     Ok(unsafe { OwnedFd::from_raw_fd(lifted) })
 }
 
+/// Where a child has what it always gets. Its standard error is always a pipe.
+pub(super) struct Places {
+    /// The pipes it reads from and writes to.
+    pub(super) pipes: [RawFd; 2],
+    /// The outside terminal, if it has one.
+    pub(super) terminal: Vec<RawFd>,
+}
+
 /// Makes the child and sees it through to its `execve`.
 pub(super) fn start(
     namespaces: libc::c_int,
     ids: Option<Ids>,
+    places: Places,
+    terminal: Option<Terminal>,
     extra: &[(RawFd, Arc<OwnedFd>)],
     prepare: impl FnOnce(Streams) -> Result<Prepared, TargetError>,
 ) -> Result<Jailed, TargetError> {
@@ -135,7 +151,13 @@ pub(super) fn start(
         .map_err(io("making the report socket"))?;
     let theirs = lift(theirs)?;
 
-    let mut lifted = vec![(0, lift(in_read)?), (1, lift(out_write)?), (2, lift(err_write)?)];
+    let [input, output] = places.pipes;
+    let mut lifted = vec![(input, lift(in_read)?), (output, lift(out_write)?), (2, lift(err_write)?)];
+    let session_terminal = terminal.as_ref().and_then(|_| places.terminal.first().copied());
+    for (place, terminal) in places.terminal.iter().zip(terminal.iter().cycle()) {
+        let slave = terminal.slave().try_clone().map_err(|e| refused("copying a descriptor", e, ""))?;
+        lifted.push((*place, lift(slave)?));
+    }
     for (place, fd) in extra {
         if !(3..FLOOR).contains(place) {
             let step = format!("placing a descriptor at {place}");
@@ -144,7 +166,7 @@ pub(super) fn start(
         lifted.push((*place, lift(fd.try_clone().map_err(|e| refused("copying a descriptor", e, ""))?)?));
     }
     let places = lifted.iter().map(|(place, fd)| (fd.as_raw_fd(), *place)).collect();
-    let (plan, held) = prepare(Streams { places, report: theirs.as_raw_fd() })?;
+    let (plan, held) = prepare(Streams { places, terminal: session_terminal, report: theirs.as_raw_fd() })?;
 
     let plan = Arc::new(plan);
     let for_child = Arc::clone(&plan);
@@ -157,6 +179,7 @@ pub(super) fn start(
     drop((theirs, lifted, held));
     // From here on, any way out drops `jailed` and so ends the child.
     let mut jailed = Jailed::new(child, stdin, stdout, stderr);
+    jailed.terminal = terminal;
     map_ids(jailed.pid, ids)?;
     send(ours.as_raw_fd(), &[1], MsgFlags::MSG_NOSIGNAL)
         .map_err(|e| refused("starting the child", e.into(), "It was killed from outside; try again"))?;

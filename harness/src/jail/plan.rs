@@ -98,6 +98,8 @@ fn texts<'a>(of: impl IntoIterator<Item = &'a OsString>) -> Result<Vec<CString>,
 pub(super) struct Streams {
     /// Its standard input, output and error, and what else it gets: from the parent's descriptor to its own.
     pub(super) places: Vec<(RawFd, RawFd)>,
+    /// Its own descriptor of the terminal that its session is to have.
+    pub(super) terminal: Option<RawFd>,
     /// Its end of the report socket.
     pub(super) report: RawFd,
 }
@@ -126,6 +128,7 @@ impl Streams {
 /// What every child does first and what a child does while it still sees the host.
 fn begin(streams: Streams, keep: &[RawFd], user_ns: bool, drop_groups: bool) -> Steps {
     let mut steps = Steps(Vec::with_capacity(96));
+    let terminal = streams.terminal;
     steps.add("placing the standard streams", streams.op(keep));
     steps.add("resetting the signals", Op::Signals);
     steps.add("waiting for the id maps", Op::Wait);
@@ -134,6 +137,9 @@ fn begin(streams: Streams, keep: &[RawFd], user_ns: bool, drop_groups: bool) -> 
     }
     steps.add("tying the jail's life to Parallax's", Op::DieWithParent);
     steps.add("starting a session", Op::Session);
+    if let Some(terminal) = terminal {
+        steps.add("taking the outside terminal", Op::Terminal(terminal));
+    }
     steps.add("setting the umask", Op::Umask(0));
     let private = libc::MS_REC | libc::MS_PRIVATE;
     let op = Op::Mount { source: None, target: c"/".to_owned(), kind: None, flags: private, data: None };
@@ -242,7 +248,7 @@ fn exec(
 /// Puts the new root together on the stage. Paths are relative to it.
 fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
     let host = spec.root != Root::Bare;
-    steps.mount("tmpfs", STAGE, libc::MS_NODEV, "mode=755,size=64m,nr_inodes=8192")?;
+    steps.mount("tmpfs", STAGE, libc::MS_NODEV, "mode=311,size=64m,nr_inodes=8192")?;
     steps.add("entering the new root", Op::Chdir(text(STAGE)?));
     let common = [("dev", 0o755), ("proc", 0o555), ("tmp", 0o1777), ("w", 0o777)];
     // gVisor's root has /sys, whatever its bundle says.

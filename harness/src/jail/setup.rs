@@ -42,6 +42,8 @@ pub(super) enum Op {
     DieWithParent,
     /// Leaves the session and so the terminal of the user.
     Session,
+    /// Makes that descriptor's terminal the session's.
+    Terminal(RawFd),
     /// `mount(2)`.
     Mount {
         source: Option<CString>,
@@ -170,6 +172,7 @@ fn take(op: &Op, report: RawFd, trees: &mut [RawFd; MAX_TREES]) -> Sys {
             Ok(())
         }
         Op::Session => sys::setsid(),
+        Op::Terminal(fd) => sys::take_terminal(*fd),
         Op::Mount { source, target, kind, flags, data } => {
             sys::mount(source.as_deref(), target, kind.as_deref(), *flags, data.as_deref())
         }

@@ -283,6 +283,12 @@ pub(super) fn setsid() -> Sys {
     unsafe { call(libc::SYS_setsid, [0; 6]) }.map(drop)
 }
 
+/// `ioctl(2)` with `TIOCSCTTY`: the terminal becomes the session's.
+pub(super) fn take_terminal(fd: RawFd) -> Sys {
+    // SAFETY: no pointers.
+    unsafe { call(libc::SYS_ioctl, [fd as usize, libc::TIOCSCTTY as usize, 0, 0, 0, 0]) }.map(drop)
+}
+
 /// `personality(2)`.
 pub(super) fn personality(persona: i32) -> Sys {
     // SAFETY: no pointers.

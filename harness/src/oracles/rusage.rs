@@ -3,7 +3,7 @@
 
 use super::{Evidence, Verdict, ms, times_of};
 use parallax_corpus::desc::{Dur, Op};
-use parallax_corpus::wire::{OP_FORK, OP_SPAWN, OP_THREAD};
+use parallax_corpus::wire::{OP_FORK, OP_SIGNAL, OP_SPAWN, OP_THREAD};
 use parallax_corpus::{Meaning, Trace};
 
 /// What accounting by ticks may add: two ticks of 10 ms.
@@ -15,7 +15,8 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
     let mut spawned = false;
     let mut threads = 1;
     for (k, call) in evidence.code.calls.iter().enumerate() {
-        spawned |= matches!(call.id.desc().op, Op::Agent(OP_SPAWN | OP_FORK));
+        // Whoever signals from outside is its child, too.
+        spawned |= matches!(call.id.desc().op, Op::Agent(OP_SPAWN | OP_FORK | OP_SIGNAL));
         threads += i128::from(call.id.desc().op == Op::Agent(OP_THREAD));
         let program = Program { spawned, threads };
         let target = impossible(&evidence, evidence.target, k, program);

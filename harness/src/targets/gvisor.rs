@@ -6,7 +6,9 @@ use super::host;
 use crate::jail::{self, AGENT_PATH, ContainedSpec, JailedInstance, MAX_WORDS};
 use crate::link::{Environment, Link};
 use crate::target::{Instance, Slot, Target, TargetError};
+use crate::terminal::Terminal;
 use nix::fcntl::{Flock, FlockArg};
+use parallax_corpus::wire;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -77,6 +79,8 @@ pub struct Gvisor {
     platform: Platform,
     /// It is this `runsc`'s default, so the sandbox's flags may leave it out.
     implied: bool,
+    /// It can pass descriptors to the container, so that one may have a terminal beside its pipes.
+    passes: bool,
 }
 
 impl Gvisor {
@@ -99,7 +103,9 @@ impl Gvisor {
         };
         // "specifies which platform to use: systrap (default), ptrace, kvm."
         let implied = flags.contains(&format!("{} (default)", platform.name()));
-        Ok(Gvisor { path, asked, platform, implied })
+        let help = host::printed_by(&path, &["help".into(), "run".into()], host::VERSION_PATIENCE);
+        let passes = help.unwrap_or_default().contains("-pass-fd");
+        Ok(Gvisor { path, asked, platform, implied, passes })
     }
 
     /// The target `gvisor` or `gvisor:PLATFORM`, given what stands after the colon.
@@ -121,7 +127,7 @@ impl Gvisor {
         Gvisor::new(path, asked)
     }
 
-    fn command(&self, folder: &Path) -> Vec<OsString> {
+    fn command(&self, folder: &Path, terminal: bool) -> Vec<OsString> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut words: Vec<OsString> = vec![
             self.path.clone().into(),
@@ -138,6 +144,11 @@ impl Gvisor {
             words.push("--rootless".into());
         }
         words.push("run".into());
+        if terminal {
+            for fd in [wire::FD_IN, wire::FD_OUT] {
+                words.push(format!("--pass-fd={fd}:{fd}").into());
+            }
+        }
         words.push("-bundle".into());
         words.push(folder.into());
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -172,16 +183,19 @@ impl Gvisor {
     }
 
     fn launch(&self, slot: &Slot) -> Result<Sandbox, TargetError> {
-        let bundle = Bundle::write(&jail::limits()?).map_err(|e| TargetError::Start {
+        // Asked first, since it stands in the configuration.
+        let terminal = self.passes && Terminal::open(None).is_ok();
+        let bundle = Bundle::write(&jail::limits()?, terminal).map_err(|e| TargetError::Start {
             target: self.name(),
             why: format!("its bundle cannot be written below {}: {e}", std::env::temp_dir().display()),
         })?;
         let folder = bundle.folder.path();
         let jailed = jail::spawn_contained(&ContainedSpec {
-            argv: self.command(folder),
+            argv: self.command(folder, terminal),
             cwd: folder.to_owned(),
             env: ContainedSpec::usual_env(),
             fds: Vec::new(),
+            terminal,
             cpu: slot.cpu,
         })?;
         Ok(Sandbox { instance: JailedInstance::new(jailed, &self.name())?, bundle })
@@ -245,7 +259,7 @@ struct Bundle {
 }
 
 impl Bundle {
-    fn write(limits: &[(u32, u64)]) -> std::io::Result<Bundle> {
+    fn write(limits: &[(u32, u64)], terminal: bool) -> std::io::Result<Bundle> {
         static SWEPT: Once = Once::new();
         SWEPT.call_once(|| sweep(&std::env::temp_dir()));
         let folder = tempfile::Builder::new().prefix(FOLDER).tempdir()?;
@@ -260,7 +274,9 @@ impl Bundle {
         let agent = root.join(AGENT_PATH.trim_start_matches('/'));
         fs::write(&agent, crate::AGENT)?;
         fs::set_permissions(&agent, PermissionsExt::from_mode(0o755))?;
-        fs::write(folder.path().join("config.json"), serde_json::to_vec(&config(limits))?)?;
+        fs::write(folder.path().join("config.json"), serde_json::to_vec(&config(limits, terminal))?)?;
+        // As the jail's: nobody lists it.
+        fs::set_permissions(&root, PermissionsExt::from_mode(0o311))?;
         Ok(Bundle { folder, _lock: lock })
     }
 }
@@ -282,7 +298,7 @@ fn sweep(folder: &Path) {
 }
 
 /// The OCI runtime configuration (specification 1.0): the same world as the jail's on the native side.
-fn config(limits: &[(u32, u64)]) -> Value {
+fn config(limits: &[(u32, u64)], terminal: bool) -> Value {
     let none: [&str; 0] = [];
     // gVisor does not inherit the host's limits: what is not named here gets its own defaults.
     let limits: Vec<Value> = limits
@@ -298,7 +314,7 @@ fn config(limits: &[(u32, u64)]) -> Value {
         // As the jail's: what a program does to it would stay for all that follow.
         "root": {"path": "rootfs", "readonly": true},
         "process": {
-            "terminal": false,
+            "terminal": terminal,
             "user": {"uid": 0, "gid": 0},
             "args": [AGENT_PATH],
             "env": ["PATH=/bin:/usr/bin", "TERM=xterm"],
@@ -366,7 +382,7 @@ mod tests {
 
     #[test]
     fn the_sandbox_has_no_capability_and_no_host_file() {
-        let config = config(&[(libc::RLIMIT_NOFILE, 256)]);
+        let config = config(&[(libc::RLIMIT_NOFILE, 256)], false);
         let sets = config["process"]["capabilities"].as_object().unwrap();
         assert_eq!(sets.len(), 5);
         assert!(sets.values().all(|set| set.as_array().unwrap().is_empty()));
@@ -400,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_bundle_goes_with_its_owner() {
-        let bundle = Bundle::write(&[]).unwrap();
+        let bundle = Bundle::write(&[], false).unwrap();
         let path = bundle.folder.path().to_owned();
         assert_eq!(fs::read(path.join("rootfs/agent")).unwrap(), crate::AGENT);
         drop(bundle);

@@ -85,6 +85,7 @@ impl Mutant {
             filter: true,
             notify,
             bind: Vec::new(),
+            terminal: true,
             cpu: slot.cpu,
         })?;
         let failed = |why: String| TargetError::Start { target: self.name(), why };

@@ -22,7 +22,7 @@ pub struct NativeAmidHost {
 
 fn launch(root: Root, bind: Vec<(PathBuf, String)>, slot: &Slot) -> Result<Box<dyn Instance>, TargetError> {
     let argv = vec![AGENT_PATH.into()];
-    let spec = JailSpec { argv, root, filter: true, notify: Vec::new(), bind, cpu: slot.cpu };
+    let spec = JailSpec { argv, root, filter: true, notify: Vec::new(), bind, terminal: true, cpu: slot.cpu };
     Ok(Box::new(JailedInstance::new(jail::spawn(&spec)?, "native")?))
 }
 

@@ -39,6 +39,7 @@ impl QemuUser {
             filter: true,
             notify: Vec::new(),
             bind,
+            terminal: true,
             cpu: slot.cpu,
         })?;
         JailedInstance::new(jailed, &self.name())

@@ -14,7 +14,7 @@ mod verdict;
 use crate::render_text::sentence;
 use crate::repro::Repro;
 use literals::{Tables, comment};
-use parallax_corpus::desc::NEED_TTY;
+use parallax_corpus::desc::{NEED_OUTER, NEED_TTY};
 use parallax_corpus::names::{UNKNOWN_ERRNO, errno_name};
 use parallax_corpus::{Code, CompileError, text};
 use parallax_harness::pair::RunOptions;
@@ -98,6 +98,15 @@ fn header(repro: &Repro) -> String {
             .to_owned(),
         String::new(),
     ];
+    if repro.program.needs() & NEED_OUTER != 0 {
+        let note = [
+            "Its terminal is given from outside: run it in a terminal that the layer got from its host. The calls named",
+            "outside$... happen out there (keys, a new size, a signal from somebody else), which a C program inside cannot",
+            "do: they are left out here, and return 0. `parallax replay` performs them.",
+            "",
+        ];
+        lines.extend(note.map(str::to_owned));
+    }
     lines.extend(text::write(&repro.program).lines().map(|l| format!("    {l}")));
     let mut c = String::from("/*\n");
     for line in lines {

@@ -1,0 +1,249 @@
+//! The outside terminal: a pseudo-terminal whose master is held by the harness, and the controlling terminal of the
+//! agent's session. Programs that ask for it run in that session, as its foreground process group; what they do to the
+//! terminal is undone afterwards. And what happens from outside: events, asked for by messages (see `wire.rs`).
+
+use crate::arch;
+use crate::sys::*;
+use crate::wire::*;
+use crate::{SPAWN_STACK_TOP, TRACE};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether the terminal is there and the agent's own.
+static PRESENT: AtomicBool = AtomicBool::new(false);
+
+const TCGETS: u64 = 0x5401;
+const TIOCSCTTY: u64 = 0x540e;
+const TIOCSPGRP: u64 = 0x5410;
+const F_GETFD: u64 = 1;
+const F_SETFD: u64 = 2;
+const F_SETFL: u64 = 4;
+const F_SETOWN: u64 = 8;
+const F_SETSIG: u64 = 10;
+const FD_CLOEXEC: u64 = 1;
+
+/// `SIGHUP`, `SIGINT`, `SIGQUIT`, `SIGTSTP`, `SIGTTIN`, `SIGTTOU`: what a terminal sends. Blocked in the agent for good,
+/// since one that was typed for a program may arrive after it.
+const FROM_TERMINALS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 19 | 1 << 20 | 1 << 21;
+const SIG_BLOCK: u64 = 0;
+const SIG_UNBLOCK: u64 = 1;
+const SIG_SETMASK: u64 = 2;
+
+fn mask(how: u64, set: u64) -> u64 {
+    let mut old = 0u64;
+    let (set, old_at) = (&set as *const u64 as u64, &mut old as *mut u64 as u64);
+    syscall(nr::RT_SIGPROCMASK, [how, set, old_at, 8, 0, 0]);
+    old
+}
+
+fn fcntl(fd: i32, command: u64, arg: u64) -> i64 {
+    syscall(nr::FCNTL, [fd as u64, command, arg, 0, 0, 0])
+}
+
+/// Takes a terminal that came with us, as `FD_TERMINAL` says. Whether the agent's pipes are where they belong.
+pub fn adopt() -> bool {
+    if fcntl(FD_IN, F_GETFD, 0) < 0 {
+        fcntl(FD_TERMINAL, F_SETFD, FD_CLOEXEC);
+        return false;
+    }
+    syscall(nr::DUP3, [0, FD_TERMINAL as u64, O_CLOEXEC, 0, 0, 0]);
+    fcntl(FD_IN, F_SETFD, FD_CLOEXEC);
+    fcntl(FD_OUT, F_SETFD, FD_CLOEXEC);
+    true
+}
+
+/// Makes it the agent's own, if it can be. Before the hello.
+pub fn claim() {
+    let before = mask(SIG_BLOCK, FROM_TERMINALS);
+    let mut settings = [0u64; 5];
+    let is_terminal = ioctl(FD_TERMINAL as i64, TCGETS, settings.as_mut_ptr() as u64) == 0;
+    let mut present = is_terminal && take_foreground() == 0;
+    if is_terminal && !present {
+        // A session of ours without a terminal, perhaps.
+        syscall(nr::SETSID, [0; 6]);
+        ioctl(FD_TERMINAL as i64, TIOCSCTTY, 0);
+        present = take_foreground() == 0;
+    }
+    if !present {
+        close(FD_TERMINAL as i64);
+    }
+    PRESENT.store(present, Ordering::Relaxed);
+    mask(SIG_SETMASK, before);
+}
+
+/// Whether there is one.
+pub fn present() -> bool {
+    PRESENT.load(Ordering::Relaxed)
+}
+
+/// From now on no signal of the terminal's reaches the agent. After the hello, which tells the mask.
+pub fn guard() {
+    if present() {
+        mask(SIG_BLOCK, FROM_TERMINALS);
+    }
+}
+
+/// A child that has nothing to do with it: a session of its own, and no signal blocked.
+pub fn leave() {
+    syscall(nr::SETSID, [0; 6]);
+    if present() {
+        mask(SIG_UNBLOCK, FROM_TERMINALS);
+    }
+}
+
+/// A child with it: a process group of its own in the agent's session, in the foreground; descriptors 0 to 2 are the
+/// terminal. Returns the step that failed and its negative errno, or 0.
+///
+/// The descriptors share an open file with the agent's, as a shell's children share theirs with the shell: opening it
+/// anew by `/proc` or `/dev/tty` gives another thing on layers that keep a terminal's session in the open file, or
+/// nothing. [`after`] takes back what belongs to the open file.
+pub fn enter() -> (u64, i64) {
+    if !present() {
+        return (5, -6);
+    }
+    syscall(nr::SETPGID, [0; 6]);
+    let taken = take_foreground();
+    if taken < 0 {
+        return (6, taken);
+    }
+    for fd in 0..3u64 {
+        let placed = syscall(nr::DUP2, [FD_TERMINAL as u64, fd, 0, 0, 0, 0]);
+        if placed < 0 {
+            return (7, placed);
+        }
+    }
+    mask(SIG_UNBLOCK, FROM_TERMINALS);
+    (0, 0)
+}
+
+fn take_foreground() -> i64 {
+    let group = syscall(nr::GETPGID, [0; 6]) as i32;
+    ioctl(FD_TERMINAL as i64, TIOCSPGRP, &group as *const i32 as u64)
+}
+
+/// Undoes what a program did to the terminal, once it is gone. What belongs to the open file is ours to undo; the rest
+/// the harness does at the terminal itself, since a layer may lack the calls for it.
+pub fn after() {
+    take_foreground();
+    fcntl(FD_TERMINAL, F_SETFL, 0);
+    fcntl(FD_TERMINAL, F_SETOWN, 0);
+    fcntl(FD_TERMINAL, F_SETSIG, 0);
+    const LOCK_UN: u64 = 8;
+    syscall(nr::FLOCK, [FD_TERMINAL as u64, LOCK_UN, 0, 0, 0, 0]);
+    exchange(outside::RESET, &[], &[], 0, 0);
+}
+
+/// Whether a stopped program would stop for ever, since it is in the background: twice in the same call.
+pub fn is_stuck(flags: u32, status: u32, call: i32, before: i32) -> bool {
+    const SIGTTIN: u32 = 21;
+    const SIGTTOU: u32 = 22;
+    flags & PROG_OUTER != 0 && matches!(status >> 8 & 0xff, SIGTTIN | SIGTTOU) && call != 0 && call == before
+}
+
+/// What a program's call asks for.
+pub fn perform(op: u8, args: [u64; 6]) -> i64 {
+    if op == OP_TERMINAL {
+        return 0;
+    }
+    if op == OP_SIGNAL {
+        return signal(args[0]);
+    }
+    // A signal that comes now, such as the one of a key just typed, waits: a child that dies between question and
+    // answer leaves the answer to nobody.
+    let before = mask(SIG_SETMASK, u64::MAX);
+    let ret = match op {
+        OP_TYPE => match bytes_at(args[0], args[1]) {
+            Some(bytes) => exchange(outside::TYPE, &[], bytes, 0, 0),
+            None => -14,
+        },
+        OP_SHOWN => match bytes_at(args[0], args[1]) {
+            Some(room) => exchange(outside::SHOWN, &[room.len() as u32], &[], args[0], room.len()),
+            None => -14,
+        },
+        _ => exchange(outside::RESIZE, &[args[0] as u32, args[1] as u32], &[], 0, 0),
+    };
+    mask(SIG_SETMASK, before);
+    ret
+}
+
+/// Bytes of the arena, as many as fit one event; none for an address that is elsewhere.
+fn bytes_at<'a>(at: u64, len: u64) -> Option<&'a [u8]> {
+    let end = at.checked_add(len)?;
+    if at < ARENA || end > ARENA + ARENA_SIZE as u64 {
+        return None;
+    }
+    // SAFETY: inside the arena, just checked; nobody else runs while the child waits here.
+    Some(unsafe { core::slice::from_raw_parts(at as *const u8, (len as usize).min(MOST)) })
+}
+
+/// Bytes of an event or an acknowledgement before its own: five words at most.
+const HEAD: usize = 20;
+/// Most bytes that go either way.
+const MOST: usize = MAX_EVENT - HEAD;
+/// The number of the last event, where agent and children share it.
+const NUMBER: *mut u32 = (TRACE + TRACE_SIZE as u64 + 4096 - 8) as *mut u32;
+
+/// Sends an event and waits for its acknowledgement; `room` bytes at `to` are for what comes with it.
+fn exchange(what: u32, words: &[u32], bytes: &[u8], to: u64, room: usize) -> i64 {
+    // SAFETY: the page behind the trace buffer is mapped (`agent_main`), and one process at a time is here.
+    let number = unsafe {
+        NUMBER.write_volatile(NUMBER.read_volatile().wrapping_add(1));
+        NUMBER.read_volatile()
+    };
+    let mut message = [0u8; MAX_EVENT];
+    let mut len = 0;
+    let mut put = |part: &[u8]| {
+        for (to, from) in message.iter_mut().skip(len).zip(part) {
+            *to = *from;
+        }
+        len += part.len();
+    };
+    let total = (12 + 4 * words.len() + bytes.len()) as u32;
+    for word in [total, MAGIC_EVENT, number, what].iter().chain(words) {
+        put(&word.to_le_bytes());
+    }
+    put(bytes);
+    if !write_all(FD_OUT, message.as_ptr(), len.min(MAX_EVENT)) {
+        exit_group(80);
+    }
+    loop {
+        let answer = &mut message;
+        if !read_exact(FD_IN, answer.as_mut_ptr(), 4) {
+            exit_group(81);
+        }
+        let word = |answer: &[u8], at: usize| {
+            u32::from_le_bytes([answer[at], answer[at + 1], answer[at + 2], answer[at + 3]])
+        };
+        let len = word(answer, 0) as usize;
+        if !(16..=MAX_EVENT).contains(&len) || !read_exact(FD_IN, answer.as_mut_ptr(), len) {
+            exit_group(82);
+        }
+        if word(answer, 0) != MAGIC_ACK {
+            exit_group(83);
+        }
+        if word(answer, 4) != number {
+            continue;
+        }
+        let came = (len - 16).min(room);
+        // SAFETY: `room` bytes at `to` lie in the arena (`bytes_at`).
+        unsafe { core::ptr::copy_nonoverlapping(answer.as_ptr().add(16), to as *mut u8, came) };
+        return (u64::from(word(answer, 8)) | u64::from(word(answer, 12)) << 32) as i64;
+    }
+}
+
+/// Another process sends us that signal; we wait for its end.
+fn signal(signal: u64) -> i64 {
+    let job = [syscall(nr::GETPID, [0; 6]) as u64, signal];
+    // CLONE_VM | CLONE_VFORK | SIGCHLD
+    let pid = arch::clone_call(0x100 | 0x4000 | 17, SPAWN_STACK_TOP, send_main, job.as_ptr() as u64);
+    if pid < 0 {
+        return pid;
+    }
+    while syscall(nr::WAIT4, [pid as u64, 0, 0, 0, 0, 0]) == -4 {}
+    0
+}
+extern "C" fn send_main(job: u64) -> ! {
+    // SAFETY: the parent waits and keeps the words (or we have a copy).
+    let [pid, signal] = unsafe { *(job as *const [u64; 2]) };
+    syscall(nr::KILL, [pid, signal, 0, 0, 0, 0]);
+    exit_group(0)
+}
