@@ -165,3 +165,22 @@ fn a_damaged_input_file_is_an_error() {
         assert!(ProgramInput::from_file(&path).is_err());
     }
 }
+
+#[test]
+fn a_tenth_of_the_programs_about_terminals_has_the_outside_one() {
+    use parallax_corpus::desc::{NEED_OUTER, NEED_TTY};
+    let allowed: Vec<bool> = tables::all().iter().map(|d| d.area == Area::Tty).collect();
+    let (generator, weights) = (Generator::new(&allowed), Weights::even());
+    let mut dice = StdRand::with_seed(7);
+    let (mut outside, mut events) = (0, 0);
+    for _ in 0..2000 {
+        let program = generator.generate(&mut dice, &weights);
+        if program.needs() & NEED_OUTER != 0 {
+            assert_eq!(program.needs() & NEED_TTY, 0);
+            outside += 1;
+            events += program.calls.iter().filter(|c| c.id.name() != "outside$terminal").count();
+        }
+    }
+    assert!((140..260).contains(&outside), "{outside} of 2000");
+    assert!(events > 2 * outside, "{events} calls in {outside}");
+}

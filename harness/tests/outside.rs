@@ -58,9 +58,10 @@ const VANDALS: &[&str] = &[
     "outside$terminal()\nioctl$tcxonc(0, TCOOFF)\n",
     "outside$type(\"left over\\npart\\x16\")\n",
     "outside$terminal()\nwrite(1, \"never read\")\n",
-    "outside$terminal()\nfcntl$setfl_tty(0, O_NONBLOCK|O_APPEND|O_ASYNC)\n",
+    "outside$terminal()\nfcntl$setfl(0, O_NONBLOCK|O_APPEND)\n",
     "outside$terminal()\nioctl$tcsets(0, {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0})\n",
     "outside$resize(1, 1)\n",
+    "outside$terminal()\nflock(0, LOCK_EX)\nr2 = getpid()\nfcntl$setown(0, r2)\n",
     "outside$type(\"\\x03\\x1c\\x1a\")\n",
     "outside$signal(SIGKILL)\n",
     "outside$terminal()\nr1 = spawn(1000, 0)\nsetpgid(r1, r1)\nioctl$tiocspgrp(0, {r1})\nread$tty(0, out[8])\n",
@@ -76,7 +77,7 @@ fn no_program_changes_the_outside_terminal_of_the_next() {
                 fcntl$getfl(0)\nr5 = openat$tty(O_RDWR)\nioctl$tiocgpgrp(0, out)\noutside$type(\"ok\\n\")\n\
                 read$tty(r5, out[8])\nwrite(1, \"\\tx\")\noutside$shown(out[64])\n";
     // A terminal of a program's own is no concern of the outside one's, nor the other way round.
-    let own = "ioctl$tiocgsid(0, out)\nopenat$tty(O_RDWR)\nwrite$keys(3, \"x\\n\")\nread$tty(0, out[8])\n";
+    let own = "openat$tty(O_RDWR)\nwrite$keys(3, \"x\\n\")\nread$tty(0, out[8])\n";
     let looks = parsed(&[look, own]);
     let mut answers = |first: &str| -> Vec<_> {
         let mut programs = parsed(&[first]);

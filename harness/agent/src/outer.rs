@@ -19,6 +19,7 @@ const F_SETFD: u64 = 2;
 const F_SETFL: u64 = 4;
 const F_SETOWN: u64 = 8;
 const F_SETSIG: u64 = 10;
+const F_OFD_SETLK: u64 = 37;
 const FD_CLOEXEC: u64 = 1;
 
 /// `SIGHUP`, `SIGINT`, `SIGQUIT`, `SIGTSTP`, `SIGTTIN`, `SIGTTOU`: what a terminal sends. Blocked in the agent for good,
@@ -129,6 +130,9 @@ pub fn after() {
     fcntl(FD_TERMINAL, F_SETSIG, 0);
     const LOCK_UN: u64 = 8;
     syscall(nr::FLOCK, [FD_TERMINAL as u64, LOCK_UN, 0, 0, 0, 0]);
+    // struct flock of F_UNLCK, all of it.
+    let unlock = [2u64, 0, 0, 0];
+    fcntl(FD_TERMINAL, F_OFD_SETLK, unlock.as_ptr() as u64);
     exchange(outside::RESET, &[], &[], 0, 0);
 }
 
@@ -233,8 +237,9 @@ fn exchange(what: u32, words: &[u32], bytes: &[u8], to: u64, room: usize) -> i64
 /// Another process sends us that signal; we wait for its end.
 fn signal(signal: u64) -> i64 {
     let job = [syscall(nr::GETPID, [0; 6]) as u64, signal];
-    // CLONE_VM | CLONE_VFORK | SIGCHLD
-    let pid = arch::clone_call(0x100 | 0x4000 | 17, SPAWN_STACK_TOP, send_main, job.as_ptr() as u64);
+    // A plain fork: to a process that waits in vfork gVisor delivers a signal late, at its next interruption.
+    const SIGCHLD: u64 = 17;
+    let pid = arch::clone_call(SIGCHLD, SPAWN_STACK_TOP, send_main, job.as_ptr() as u64);
     if pid < 0 {
         return pid;
     }
@@ -242,7 +247,7 @@ fn signal(signal: u64) -> i64 {
     0
 }
 extern "C" fn send_main(job: u64) -> ! {
-    // SAFETY: the parent waits and keeps the words (or we have a copy).
+    // SAFETY: the words lie in our copy of the parent's stack.
     let [pid, signal] = unsafe { *(job as *const [u64; 2]) };
     syscall(nr::KILL, [pid, signal, 0, 0, 0, 0]);
     exit_group(0)
