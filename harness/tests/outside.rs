@@ -165,12 +165,3 @@ fn qemu_user_hands_it_on() {
 fn a_command_hands_it_on() {
     works_on("proot {agent}");
 }
-
-#[test]
-fn the_root_is_listed_nowhere() {
-    let programs = parsed(&["openat$dir(\"..\", O_RDONLY)\n", "openat$dir(\"/\", O_DIRECTORY)\n"]);
-    let mut pair = pair(Arc::new(Native));
-    for result in pair.run(&programs, RunOptions::PATIENT).unwrap() {
-        assert_eq!(result.native.outcomes[0].ret, -13, "{result:?}");
-    }
-}

@@ -248,7 +248,7 @@ fn exec(
 /// Puts the new root together on the stage. Paths are relative to it.
 fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
     let host = spec.root != Root::Bare;
-    steps.mount("tmpfs", STAGE, libc::MS_NODEV, "mode=311,size=64m,nr_inodes=8192")?;
+    steps.mount("tmpfs", STAGE, libc::MS_NODEV, "mode=755,size=64m,nr_inodes=8192")?;
     steps.add("entering the new root", Op::Chdir(text(STAGE)?));
     let common = [("dev", 0o755), ("proc", 0o555), ("tmp", 0o1777), ("w", 0o777)];
     // gVisor's root has /sys, whatever its bundle says.

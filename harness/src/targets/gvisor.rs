@@ -275,8 +275,6 @@ impl Bundle {
         fs::write(&agent, crate::AGENT)?;
         fs::set_permissions(&agent, PermissionsExt::from_mode(0o755))?;
         fs::write(folder.path().join("config.json"), serde_json::to_vec(&config(limits, terminal))?)?;
-        // As the jail's: nobody lists it.
-        fs::set_permissions(&root, PermissionsExt::from_mode(0o311))?;
         Ok(Bundle { folder, _lock: lock })
     }
 }
