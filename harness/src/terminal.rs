@@ -106,13 +106,13 @@ impl Terminal {
         raw.local_flags = LocalFlags::empty();
         tcsetattr(&self.slave, SetArg::TCSANOW, &raw)?;
         tcflush(&self.slave, FlushArg::TCIOFLUSH)?;
-        self.shown(MOST_DRAINED);
+        self.take(MOST_DRAINED);
         // The column, which tabs and erasing count from, begins anew.
         write(&self.slave, b"\r")?;
         tcsetattr(&self.slave, SetArg::TCSANOW, &self.usual)?;
         ioctl::resize(&self.master, &SIZE)?;
+        self.take(MOST_DRAINED);
         tcflush(&self.slave, FlushArg::TCIOFLUSH)?;
-        self.shown(MOST_DRAINED);
         Ok(())
     }
 
@@ -125,6 +125,12 @@ impl Terminal {
     /// What it has shown and nobody has read yet, up to so many bytes.
     fn shown(&self, room: usize) -> Vec<u8> {
         self.settle();
+        self.take(room)
+    }
+
+    /// The same of what is at the master's side already, or comes there by a look.
+    fn take(&self, room: usize) -> Vec<u8> {
+        self.flush();
         let mut all = Vec::new();
         let mut piece = [0; 4096];
         while all.len() < room {
