@@ -5,7 +5,8 @@
 use crate::arch;
 use crate::sys::*;
 use crate::wire::*;
-use crate::{SPAWN_STACK_TOP, TRACE};
+use crate::shared::{TRACE, TRACE_MAPPED};
+use crate::SPAWN_STACK_TOP;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the terminal is there and the agent's own.
@@ -184,7 +185,7 @@ const HEAD: usize = 20;
 /// Most bytes that go either way.
 const MOST: usize = MAX_EVENT - HEAD;
 /// The number of the last event, where agent and children share it.
-const NUMBER: *mut u32 = (TRACE + TRACE_SIZE as u64 + 4096 - 8) as *mut u32;
+const NUMBER: *mut u32 = (TRACE + TRACE_MAPPED - 8) as *mut u32;
 
 /// Sends an event and waits for its acknowledgement; `room` bytes at `to` are for what comes with it.
 fn exchange(what: u32, words: &[u32], bytes: &[u8], to: u64, room: usize) -> i64 {
