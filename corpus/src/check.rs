@@ -2,7 +2,7 @@
 //! memory), it has a text form, and running it cannot scribble over the agent, take its descriptors or its alarm,
 //! or signal processes outside the jail.
 
-use crate::desc::{ArgDesc, HANDLER, In, Kind, NO_PID, Op, Out, SField, Ty};
+use crate::desc::{ArgDesc, HANDLER, Id, In, Kind, NO_PID, Op, Out, SField, SHM_PAGES, Ty};
 use crate::program::{Arg, Call, MAX_BYTES, Program, ProgramError, ResRef};
 use crate::wire;
 
@@ -78,6 +78,11 @@ impl Call {
             })
             .max()
             .unwrap_or(0);
+        // shmat(2) is told no length: a segment comes as a whole.
+        let segment = SHM_PAGES * 4096;
+        if self.id.desc().base_name() == "shmat" && furthest + segment > wire::WINDOW_SIZE {
+            return Err((written[0].name, "a segment there leaves the window".to_owned()));
+        }
         for (described, value) in named().filter(|(a, _)| LENGTHS.contains(&a.name)) {
             match value {
                 Arg::Int(len) if furthest.saturating_add(*len) <= wire::WINDOW_SIZE => {}
@@ -142,9 +147,14 @@ impl Site<'_> {
             (In::Nothing, Out::Dirents(room), Arg::Out(len)) if *len != u32::from(*room) => {
                 Err(format!("a directory is listed into a buffer of {room} bytes: write `out[{room}]`"))
             }
-            (In::Nothing, Out::Buf(max) | Out::Dirents(max) | Out::Opaque(max), Arg::Out(len)) => {
-                at_most(*len as usize, usize::from(*max), "byte")
+            (In::Nothing, Out::Lines(room, _), Arg::Out(len)) if *len != u32::from(*room) => {
+                Err(format!("a text is read into a buffer of {room} bytes: write `out[{room}]`"))
             }
+            (
+                In::Nothing,
+                Out::Buf(max) | Out::Lines(max, _) | Out::Dirents(max) | Out::Opaque(max),
+                Arg::Out(len),
+            ) => at_most(*len as usize, usize::from(*max), "byte"),
             (In::Nothing, Out::Fields(..) | Out::Array(..), Arg::Out(0)) => Ok(()),
             (In::Nothing, Out::Fields(..) | Out::Array(..), Arg::Out(_)) => {
                 Err("the struct's size is known: write `out`".to_owned())
@@ -167,9 +177,9 @@ impl Site<'_> {
     /// A word `size` bytes wide. What the kernel sees of it is what must be harmless.
     fn word(&self, ty: &Ty, arg: &Arg, size: u8) -> Checked {
         match (ty, arg) {
-            (Ty::Fd(_) | Ty::Pid | Ty::Timer | Ty::Page, Arg::Res(r)) => self.resource(ty, *r),
+            (Ty::Fd(_) | Ty::Pid | Ty::Timer | Ty::Page | Ty::Id(_), Arg::Res(r)) => self.resource(ty, *r),
             (Ty::OneOf(values), Arg::Int(n)) if values.contains(n) => Ok(()),
-            (Ty::Int(_) | Ty::Flags(_) | Ty::SigSet | Ty::Timer, Arg::Int(_)) => Ok(()),
+            (Ty::Int(_) | Ty::Flags(_) | Ty::SigSet | Ty::Timer | Ty::Id(_), Arg::Int(_)) => Ok(()),
             // Closed: the tables keep the agent's own timer, a machine's hardware and the like out of programs by
             // leaving their names out of sets.
             (Ty::Enum(set), Arg::Int(n)) if set.names.iter().any(|(_, known)| known == n) => Ok(()),
@@ -233,6 +243,7 @@ impl Site<'_> {
             | (Ty::Timer, Kind::Timer)
             | (Ty::Page, Kind::Page)
             | (Ty::Path, Kind::Path) => Ok(()),
+            (Ty::Id(wanted), Kind::Id(made)) if *wanted == made => Ok(()),
             _ => Err(format!("{} is needed, and call {maker} makes {}", wanted(ty), kind_name(kind))),
         }
     }
@@ -284,8 +295,8 @@ fn misfit(ty: &Ty, arg: &Arg) -> String {
     format!("{} is needed, not {form}", wanted(ty))
 }
 
-/// What an argument of that type looks like, for messages.
-pub(crate) fn wanted(ty: &Ty) -> &'static str {
+/// What an argument of that type looks like, in words.
+pub fn wanted(ty: &Ty) -> &'static str {
     match ty {
         Ty::Const(_) | Ty::Len(_) | Ty::PathConst(_) => "the description's own value",
         Ty::Int(_) => "a number",
@@ -295,6 +306,7 @@ pub(crate) fn wanted(ty: &Ty) -> &'static str {
         Ty::Fd(_) => "a descriptor (`r0`, 0, -1)",
         Ty::Pid => "a pid (`r0`, 0, NO_PID)",
         Ty::Timer => "a timer (`r0`, 0)",
+        Ty::Id(_) => "a number that an earlier call was given (`r0`, -1)",
         Ty::Page => "a page (`r0`, PAGE0)",
         Ty::Signal => "a signal (SIGINT, 0)",
         Ty::Handler => "SIG_DFL, SIG_IGN or HANDLER",
@@ -305,6 +317,7 @@ pub(crate) fn wanted(ty: &Ty) -> &'static str {
         Ty::Ptr(In::Array(..), _) => "an array of structs `[{...}, {...}]`",
         Ty::Ptr(In::IovIn, _) => "an array of strings `[\"a\", \"b\"]`",
         Ty::Ptr(In::IovOut, _) => "an array of buffers `[out[8], out[8]]`",
+        Ty::Ptr(In::Message(..), _) => "the description's own value",
         Ty::Ptr(In::Nothing, Out::Nothing) => "an address (NULL)",
         Ty::Ptr(In::Nothing, Out::Fields(..) | Out::Array(..)) => "`out`",
         Ty::Ptr(In::Nothing, _) => "a buffer `out[n]`",
@@ -318,6 +331,10 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Timer => "a timer",
         Kind::Page => "a page",
         Kind::Path => "a path",
+        Kind::Id(Id::Shm) => "a shared memory segment",
+        Kind::Id(Id::Sem) => "a semaphore set",
+        Kind::Id(Id::Queue) => "a message queue",
+        Kind::Id(Id::Port) => "a port",
     }
 }
 

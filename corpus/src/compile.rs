@@ -1,6 +1,10 @@
 //! From a typed program to the flat instruction list the agent runs, with the probes that follow it.
 
-use crate::desc::{self, Desc, From, In, Kind, OField, Op, Out, SField, Ty};
+mod fields;
+
+pub use fields::{FieldAt, fields_of};
+
+use crate::desc::{self, Desc, From, In, Kind, Op, Out, SField, Ty};
 use crate::probes;
 use crate::program::{Arg, Call, Program, ProgramError, ResRef};
 use crate::wire::{self, *};
@@ -75,6 +79,7 @@ pub fn compile(program: &Program, mode: Mode) -> Result<Code, CompileError> {
         (desc::NEED_STOP, PROG_STOP),
         (desc::NEED_FORK, PROG_FORK),
         (desc::NEED_TASK, PROG_TASKS),
+        (desc::NEED_IPC, PROG_IPC),
     ] {
         if needs & need != 0 {
             flags |= flag;
@@ -327,11 +332,46 @@ impl<'a> Builder<'a> {
                 words[k] = Word::new(WORD_CONST, lens.get(of as usize).copied().unwrap_or(0));
             }
         }
+        for (k, argument) in desc.args.iter().enumerate().take(6) {
+            if let Ty::Ptr(In::Message(message, size), after) = argument.ty {
+                let at = self.message(message, size, &words, &lens)?;
+                self.places[index][k] = at as u16;
+                words[k] = Word::new(WORD_ARENA, at as u64);
+                if matches!(after, Out::Fields(..)) {
+                    outs.push((at as u16, size));
+                    spans.push(Span { arg: k as u8, len: size });
+                }
+            }
+        }
         let blocks = desc.blocks && !has_timeout(call);
         let settles = desc.settle && !is_probe && self.may_name_terminal(call);
         self.emit(desc, is_probe, settles, blocks, &words[..desc.args.len().min(6)], &outs);
         self.spans.push(spans);
         Ok(())
+    }
+
+    /// A `struct msghdr` that points at other arguments (sendmsg(2)); an address in their place is passed on.
+    fn message(
+        &mut self,
+        message: desc::Message,
+        size: u16,
+        words: &[Word; 6],
+        lens: &[u64; 6],
+    ) -> Result<usize, CompileError> {
+        let at = self.reserve(size as usize, 0)?;
+        let pointed = |arg: u8| match words[arg as usize] {
+            Word { kind: WORD_ARENA, value } => (ARENA + value, lens[arg as usize]),
+            // A bad address, with a length that makes the kernel look there.
+            word => (word.value, if word.value == 0 { 0 } else { 64 }),
+        };
+        // Name and its length, vector and its count, control data and its length.
+        for (arg, off) in [(message.name, 0), (Some(message.iov), 16), (message.control, 32)] {
+            if let Some((address, len)) = arg.map(pointed) {
+                self.patch(at + off, address, 8);
+                self.patch(at + off + 8, len, if off == 0 { 4 } else { 8 });
+            }
+        }
+        Ok(at)
     }
 
     /// Whether a descriptor it takes may be a terminal's, or it takes none.
@@ -378,7 +418,7 @@ impl<'a> Builder<'a> {
         if is_probe {
             flags |= INS_PROBE;
         }
-        if desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(_, Out::Dirents(_)))) {
+        if desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(_, Out::Dirents(_) | Out::Lines(..)))) {
             flags |= INS_REWIND;
         }
         let (op, nr) = match desc.op {
@@ -416,7 +456,10 @@ impl<'a> Builder<'a> {
                 self.places[index][k] = word.value as u16;
                 return Ok((word, 0));
             }
-            (Ty::Ptr(_, Out::Dirents(max) | Out::Buf(max) | Out::Opaque(max)), Some(Arg::Out(n))) => {
+            (
+                Ty::Ptr(_, Out::Dirents(max) | Out::Lines(max, _) | Out::Buf(max) | Out::Opaque(max)),
+                Some(Arg::Out(n)),
+            ) => {
                 let len = (*n).min(max.into()) as usize;
                 let at = self.reserve(len.max(1), FILL)?;
                 if !matches!(ty, Ty::Ptr(_, Out::Opaque(_))) {
@@ -485,40 +528,4 @@ impl<'a> Builder<'a> {
         bytes.push(0);
         self.place(&bytes)
     }
-}
-
-/// A field of an outcome's out bytes, found by its description.
-#[derive(Clone, Copy, Debug)]
-pub struct FieldAt {
-    /// Where the bytes start in [`crate::Outcome::out`].
-    pub at: usize,
-    /// What it is.
-    pub field: OField,
-    /// Index of the argument among all of the description's.
-    pub arg: u8,
-    /// Element of the array, 0 otherwise.
-    pub element: u16,
-}
-
-/// All described fields of a call's out bytes, in order. Exact buffers and directory listings are not fields:
-/// see [`Code::spans`].
-pub fn fields_of(desc: &Desc, spans: &[Span]) -> Vec<FieldAt> {
-    let mut fields = Vec::new();
-    let mut base = 0;
-    for span in spans {
-        let (list, stride) = match desc.args[span.arg as usize].ty {
-            Ty::Ptr(_, Out::Fields(list, size)) => (list, size),
-            Ty::Ptr(_, Out::Array(list, stride)) => (list, stride),
-            _ => (&[] as &[OField], span.len),
-        };
-        let count = span.len.checked_div(stride).unwrap_or(0);
-        for element in 0..count {
-            for field in list {
-                let at = base + (element * stride + field.off) as usize;
-                fields.push(FieldAt { at, field: *field, arg: span.arg, element });
-            }
-        }
-        base += span.len as usize;
-    }
-    fields
 }

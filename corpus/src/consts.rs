@@ -51,6 +51,19 @@ flags! {
     O_OPEN { O_SYNC = 0o4010000, O_RDWR = 2, O_WRONLY = 1, O_RDONLY = 0, O_CREAT = 0o100, O_EXCL = 0o200, O_TRUNC = 0o1000,
         O_APPEND = 0o2000, O_NONBLOCK = 0o4000, O_DSYNC = 0o10000, O_DIRECTORY = 0o200000, O_NOFOLLOW = 0o400000,
         O_NOATIME = 0o1000000, O_CLOEXEC = 0o2000000, O_PATH = 0o10000000 }
+    /// Flags for opening a text of the kernel's.
+    O_TEXT { O_RDONLY = 0, O_CLOEXEC = 0o2000000, O_NONBLOCK = 0o4000 }
+    /// Flags for opening what may be a named pipe.
+    O_FIFO { O_RDWR = 2, O_WRONLY = 1, O_RDONLY = 0, O_NONBLOCK = 0o4000, O_CLOEXEC = 0o2000000 }
+    /// openat2(2).
+    RESOLVE { RESOLVE_NO_XDEV = 1, RESOLVE_NO_MAGICLINKS = 2, RESOLVE_NO_SYMLINKS = 4, RESOLVE_BENEATH = 8,
+        RESOLVE_IN_ROOT = 0x10 }
+    /// sync_file_range(2).
+    SYNC_RANGE { SYNC_FILE_RANGE_WAIT_BEFORE = 1, SYNC_FILE_RANGE_WRITE = 2, SYNC_FILE_RANGE_WAIT_AFTER = 4 }
+    /// setxattr(2).
+    XATTR { XATTR_CREATE = 1, XATTR_REPLACE = 2 }
+    /// `S_IFMT` and rights of mknodat(2), without devices, which need a privilege.
+    NODE_MODE { S_IFREG = 0o100644, S_IFSOCK = 0o140644, NONE = 0o644, S_IFDIR = 0o40755 }
     /// Flags for opening a directory.
     O_DIR { O_DIRECTORY = 0o200000, O_RDONLY = 0, O_NONBLOCK = 0o4000, O_NOFOLLOW = 0o400000, O_CLOEXEC = 0o2000000 }
     /// What F_SETFL changes, and some of what it must ignore. O_NOATIME is the owner's only (open(2)), and who owns an
@@ -113,6 +126,43 @@ flags! {
     SO_SIZE { SO_SNDBUF = 7, SO_RCVBUF = 8 }
     /// Socket options to set.
     SO_SET { SO_BROADCAST = 6, SO_KEEPALIVE = 9, SO_PASSCRED = 16, SO_TYPE = 3 }
+    /// Address families.
+    FAMILY { AF_UNIX = 1, AF_INET = 2, AF_UNSPEC = 0 }
+    /// `sun_path`: names of files, and abstract ones (a NUL, then a name).
+    UN_PATH { PATH_S0 = 0x3073, PATH_T0 = 0x3074, ABSTRACT_A = 0x6100, ABSTRACT_B = 0x6200, PATH_F0 = 0x3066,
+        PATH_EMPTY = 0 }
+    /// `sin_addr`, in network order: this host, and any of its addresses.
+    IN_ADDR { LOOPBACK = 0x0100_007f, INADDR_ANY = 0 }
+    /// socket(2) of AF_UNIX.
+    SOCK_TYPE { SOCK_SEQPACKET = 5, SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000 }
+    /// A stream.
+    SOCK_STREAM_TYPE { SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000 }
+    /// Datagrams.
+    SOCK_DGRAM_TYPE { SOCK_DGRAM = 2, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000 }
+    /// accept4(2).
+    ACCEPT { SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000 }
+    /// cmsg(3).
+    CMSG_LEVEL { SOL_SOCKET = 1 }
+    /// unix(7), control data with a descriptor.
+    CMSG_TYPE { SCM_RIGHTS = 1 }
+    /// unix(7), control data with ids.
+    CMSG_CREDS { SCM_CREDENTIALS = 2 }
+    /// `msg_flags` that come back.
+    MSG_OUT { MSG_OOB = 1, MSG_CTRUNC = 8, MSG_TRUNC = 0x20, MSG_EOR = 0x80, MSG_ERRQUEUE = 0x2000,
+        MSG_CMSG_CLOEXEC = 0x4000_0000 }
+    /// recvmsg(2).
+    MSG_RECVMSG { MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_DONTWAIT = 0x40, MSG_WAITALL = 0x100,
+        MSG_CMSG_CLOEXEC = 0x4000_0000 }
+    /// ip(7), whose values are ints that a program sets.
+    IP_OPTIONS { IP_TOS = 1, IP_TTL = 2, IP_RECVOPTS = 6, IP_PKTINFO = 8, IP_MTU_DISCOVER = 10, IP_RECVERR = 11,
+        IP_RECVTTL = 12, IP_RECVTOS = 13, IP_MULTICAST_TTL = 33, IP_MULTICAST_LOOP = 34 }
+    /// tcp(7), whose defaults no sysctl changes.
+    TCP_OPTIONS { TCP_NODELAY = 1, TCP_CORK = 3, TCP_KEEPINTVL = 5, TCP_KEEPCNT = 6, TCP_SYNCNT = 7, TCP_LINGER2 = 8 }
+    /// socket(7), flags and small numbers.
+    SO_FLAGS { SO_REUSEADDR = 2, SO_DONTROUTE = 5, SO_BROADCAST = 6, SO_KEEPALIVE = 9, SO_OOBINLINE = 10, SO_PRIORITY = 12,
+        SO_REUSEPORT = 15, SO_PASSCRED = 16, SO_RCVLOWAT = 18, SO_TIMESTAMP = 29, SO_RXQ_OVFL = 40 }
+    /// socket(7), times.
+    SO_TIMEO { SO_RCVTIMEO = 20, SO_SNDTIMEO = 21 }
     /// splice(2) and tee(2).
     SPLICE { SPLICE_F_MOVE = 1, SPLICE_F_NONBLOCK = 2, SPLICE_F_MORE = 4 }
     /// memfd_create(2).
@@ -161,6 +211,53 @@ flags! {
     RLIMIT_KERNEL { RLIMIT_CPU = 0, RLIMIT_DATA = 2, RLIMIT_RSS = 5, RLIMIT_NPROC = 6, RLIMIT_MEMLOCK = 8, RLIMIT_AS = 9,
         RLIMIT_LOCKS = 10, RLIMIT_SIGPENDING = 11, RLIMIT_MSGQUEUE = 12, RLIMIT_NICE = 13, RLIMIT_RTPRIO = 14,
         RLIMIT_RTTIME = 15 }
+    /// Mode and creation bits of shmget(2), semget(2), msgget(2): always the owner's to read and write.
+    IPC_FLAGS { IPC_CREAT = 0o1600, MODE = 0o600, IPC_EXCL = 0o2000 }
+    /// Keys of System V objects.
+    IPC_KEY { IPC_PRIVATE = 0, KEY1 = 1, KEY2 = 2 }
+    /// shmat(2), which always says where.
+    SHM_AT { SHM_REMAP = 0o40000, SHM_RND = 0o20000, SHM_RDONLY = 0o10000 }
+    /// semop(2).
+    SEM_FLG { IPC_NOWAIT = 0o4000, SEM_UNDO = 0o10000 }
+    /// msgsnd(2).
+    MSG_SND { IPC_NOWAIT = 0o4000 }
+    /// msgrcv(2).
+    MSG_RCV { IPC_NOWAIT = 0o4000, MSG_NOERROR = 0o10000, MSG_EXCEPT = 0o20000 }
+    /// mq_open(3).
+    MQ_OPEN { O_RDWR = 2, O_WRONLY = 1, O_RDONLY = 0, O_NONBLOCK = 0o4000, O_CLOEXEC = 0o2000000 }
+    /// `mq_flags`.
+    MQ_FLAGS { O_NONBLOCK = 0o4000 }
+    /// capget(2): the versions of its structs.
+    CAP_VERSION { _LINUX_CAPABILITY_VERSION_3 = 0x2008_0522u32, _LINUX_CAPABILITY_VERSION_1 = 0x1998_0330u32,
+        _LINUX_CAPABILITY_VERSION_2 = 0x2007_1026u32, NO_VERSION = 0 }
+    /// personality(2), without what changes how addresses are laid out or read (those would reach the agent).
+    PERSONA { UNAME26 = 0x002_0000, SHORT_INODE = 0x100_0000, WHOLE_SECONDS = 0x200_0000, STICKY_TIMEOUTS = 0x400_0000 }
+    /// sched_setscheduler(2): what needs no privilege and what does. Not SCHED_IDLE: on a busy machine it never ends.
+    SCHED_SET { SCHED_OTHER = 0, SCHED_BATCH = 3, SCHED_FIFO = 1, SCHED_RR = 2 }
+    /// sched_setattr(2).
+    SCHED_FLAGS { SCHED_FLAG_RESET_ON_FORK = 1 }
+    /// ioprio_set(2), whose process.
+    IOPRIO_WHO { IOPRIO_WHO_PROCESS = 1 }
+    /// ioprio_set(2): classes and levels that need no privilege, and one that does.
+    IOPRIO { IOPRIO_NONE = 0, IOPRIO_BE_0 = 0x4000, IOPRIO_BE_4 = 0x4004, IOPRIO_BE_7 = 0x4007, IOPRIO_IDLE = 0x6000,
+        IOPRIO_RT_0 = 0x2000, IOPRIO_BAD = 0x8000 }
+    /// membarrier(2), without the commands that keep the whole machine waiting.
+    MEMBARRIER { MEMBARRIER_CMD_PRIVATE_EXPEDITED = 8, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED = 0x10 }
+    /// arch_prctl(2), what is asked for.
+    ARCH_GET { ARCH_GET_FS = 0x1003, ARCH_GET_GS = 0x1004 }
+    /// seccomp(2): what a filter may return.
+    SECCOMP_RET { SECCOMP_RET_KILL_PROCESS = 0x8000_0000u32, SECCOMP_RET_KILL_THREAD = 0, SECCOMP_RET_TRAP = 0x3_0000,
+        SECCOMP_RET_ERRNO = 0x5_0000, SECCOMP_RET_ALLOW = 0x7fff_0000, NO_ACTION = 0x1234_0000 }
+    /// set_mempolicy(2) and mbind(2): modes that need no node mask, and one that does.
+    MPOL { MPOL_DEFAULT = 0, MPOL_PREFERRED = 1, MPOL_LOCAL = 4, MPOL_BIND = 2 }
+    /// mlockall(2); what it would lock is more than the limit.
+    MCL { MCL_CURRENT = 1, MCL_FUTURE = 2, MCL_ONFAULT = 4 }
+    /// sigaltstack(2).
+    SS { SS_ONSTACK = 1, SS_DISABLE = 2, SS_AUTODISARM = 1u32 << 31 }
+    /// `si_code` of rt_sigqueueinfo(2): what a program may claim, and what only the kernel may say to others.
+    SI_CODE { SI_QUEUE = -1i64 as u32, SI_TIMER = -2i64 as u32, SI_MESGQ = -3i64 as u32, SI_USER = 0 }
+    /// kcmp(2) has no names here; what futex(2) compares in FUTEX_WAKE_OP: add one to the second word, wake if it was 0.
+    WAKE_OP { ADD_1_EQ_0 = 0x1000_1000, SET_5_NE_0 = 0x0100_5000, OR_1_LT_9 = 0x2200_1009, BAD_OP = 0x7000_0000 }
     /// No limit.
     RLIM { RLIM_INFINITY = u64::MAX }
     /// The only hard limit of descriptors that programs set: raising one again needs a privilege.

@@ -2,10 +2,14 @@
 //! every output a meaning that the comparison obeys.
 
 mod kinds;
+mod lines;
 mod shorthand;
+mod words;
 
 pub use kinds::*;
+pub use lines::*;
 pub use shorthand::*;
+pub use words::Output;
 
 /// A named set of constants: bits to be joined, or values to choose one of.
 #[derive(Debug, PartialEq, Eq)]
@@ -111,6 +115,21 @@ pub enum Kind {
     Page,
     /// A path in the file system.
     Path,
+    /// A number that the kernel chose and that names something.
+    Id(Id),
+}
+
+/// What a number names that the kernel chooses as it likes, so that a program can only pass it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Id {
+    /// A shared memory segment (shmget(2)).
+    Shm,
+    /// A set of semaphores (semget(2)).
+    Sem,
+    /// A message queue (msgget(2)).
+    Queue,
+    /// The first four bytes of a `struct sockaddr_in` or `sockaddr_in6`: family and port, an ephemeral one (ip(7)).
+    Port,
 }
 
 /// Where a made thing is found.
@@ -174,6 +193,21 @@ pub enum In {
     IovIn,
     /// An array of `struct iovec`, each pointing at a buffer to fill.
     IovOut,
+    /// A `struct msghdr` of so many bytes, or the `struct mmsghdr` that begins with one, which points at the call's
+    /// own arguments of these indices. Not written in programs: what it points at stands where arguments do, in
+    /// registers that the call does not look at.
+    Message(Message, u16),
+}
+
+/// Which arguments a `struct msghdr` points at (sendmsg(2)), by index among all arguments; none is a null pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// `msg_iov`: an [`In::IovIn`] or [`In::IovOut`].
+    pub iov: u8,
+    /// `msg_control`: a struct.
+    pub control: Option<u8>,
+    /// `msg_name`: a struct.
+    pub name: Option<u8>,
 }
 
 /// What a pointer argument points at after the call.
@@ -191,6 +225,9 @@ pub enum Out {
     /// set of names and types. With less room the entries' order, which is free, would decide which ones come; and
     /// whether a listing under way shows what is made or removed meanwhile is unspecified (readdir(3p)).
     Dirents(u16),
+    /// A buffer of exactly so many bytes, which a text file is read into from its start: compared by these lines only,
+    /// whatever else it says and in whatever order (proc(5)).
+    Lines(u16, &'static [Line]),
     /// A buffer of up to so many bytes whose content is not compared.
     Opaque(u16),
 }
@@ -215,6 +252,8 @@ pub enum Ty {
     Pid,
     /// A POSIX timer id.
     Timer,
+    /// A number that an earlier call was given.
+    Id(Id),
     /// An address in the window: a resource, or `PAGE0` and so on.
     Page,
     /// A signal number. `SIGALRM` is the agent's and not allowed.
@@ -237,7 +276,7 @@ pub enum Ty {
 impl Ty {
     /// Whether programs write this argument (constants and computed lengths are not).
     pub const fn is_written(&self) -> bool {
-        !matches!(self, Ty::Const(_) | Ty::Len(_) | Ty::PathConst(_))
+        !matches!(self, Ty::Const(_) | Ty::Len(_) | Ty::PathConst(_) | Ty::Ptr(In::Message(..), _))
     }
 }
 
@@ -274,25 +313,31 @@ pub enum Area {
     Files,
     Dirs,
     Io,
+    Sockets,
     Events,
     Time,
     Processes,
+    Sched,
     Memory,
     Signals,
+    Ipc,
 }
 
 impl Area {
     /// All of them.
-    pub const ALL: [Area; 9] = [
+    pub const ALL: [Area; 12] = [
         Area::Tty,
         Area::Files,
         Area::Dirs,
         Area::Io,
+        Area::Sockets,
         Area::Events,
         Area::Time,
         Area::Processes,
+        Area::Sched,
         Area::Memory,
         Area::Signals,
+        Area::Ipc,
     ];
     /// Lower-case name.
     pub fn name(self) -> &'static str {
@@ -301,11 +346,14 @@ impl Area {
             Area::Files => "files",
             Area::Dirs => "dirs",
             Area::Io => "io",
+            Area::Sockets => "sockets",
             Area::Events => "events",
             Area::Time => "time",
             Area::Processes => "processes",
+            Area::Sched => "sched",
             Area::Memory => "memory",
             Area::Signals => "signals",
+            Area::Ipc => "ipc",
         }
     }
 }
@@ -331,6 +379,12 @@ pub const NEED_TASK: u32 = 128;
 /// Needs the outside terminal: descriptors 0 to 2 are it, and its master is held from outside. A program with it
 /// never has a terminal of its own as well (see [`crate::Program::needs`]).
 pub const NEED_OUTER: u32 = 256;
+
+/// Leaves System V objects or a POSIX message queue behind, which outlive whoever made them.
+pub const NEED_IPC: u32 = 1 << 16;
+
+/// The most pages a shared memory segment may have: it is mapped as a whole.
+pub const SHM_PAGES: u64 = 2;
 
 /// The last page of the window that programs may name as a constant (`PAGE0` to `PAGE12`): the longest length
 /// in the memory table, four pages, still ends inside.

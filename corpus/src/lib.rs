@@ -2,7 +2,7 @@
 //!
 //! Here live programs, calls, arguments and resources ([`program`]), the description tables that type
 //! them ([`desc`], [`tables`]), the compiler to the agent's flat instruction lists ([`mod@compile`], [`wire`]),
-//! what makes a program well formed ([`check`]), traces ([`trace`]), the two written forms ([`text`], [`pack`]),
+//! which Linux release a call needs ([`since`]), what makes a program well formed ([`check`]), traces ([`trace`]), the two written forms ([`text`], [`pack`]),
 //! and the kernel's names for numbers ([`names`]).
 //! Nothing here runs a call, opens a file or knows a target.
 
@@ -14,6 +14,7 @@ pub mod names;
 pub mod pack;
 mod probes;
 pub mod program;
+pub mod since;
 pub mod tables;
 pub mod tasks;
 pub mod text;

@@ -117,6 +117,10 @@ pub const MAX_TASKS: usize = 4;
 pub const TASK_AT: usize = 7;
 /// The outside terminal as descriptors 0 to 2, in its foreground: the child stays in the agent's session.
 pub const PROG_OUTER: u32 = 256;
+/// System V objects or a POSIX message queue are left: remove them afterwards.
+pub const PROG_IPC: u32 = 1 << 16;
+/// The only name a POSIX message queue may have, with its NUL.
+pub const QUEUE_NAME: &[u8] = b"parallax\0";
 
 // Instruction operations.
 pub const OP_SYSCALL: u8 = 0;
@@ -176,7 +180,7 @@ pub const INS_BLOCKS: u8 = 2;
 pub const INS_SETTLE: u8 = 4;
 /// A probe: also runs after a blocked call.
 pub const INS_PROBE: u8 = 8;
-/// Lists a directory: go back to its start first.
+/// Lists a directory or reads a text: go back to its start first.
 pub const INS_REWIND: u8 = 16;
 
 // Word kinds.

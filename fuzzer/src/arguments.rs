@@ -173,6 +173,7 @@ impl<'a, D: Dice> Builder<'a, D> {
             Ty::Fd(kinds) => self.fd(kinds, false, Direction::Any),
             Ty::Pid => self.any_pid(),
             Ty::Timer => self.timer(),
+            Ty::Id(id) => self.id(id),
             Ty::Page => self.page(),
             // Numbers of the agent's own descriptors are nobody's to name.
             Ty::OneOf(values) => Arg::Int(dice.pick(values).copied().unwrap_or(0)),
@@ -195,8 +196,8 @@ impl<'a, D: Dice> Builder<'a, D> {
     fn pointer(&mut self, id: CallId, into: In, out: Out) -> Arg {
         match (into, out) {
             (In::Nothing, Out::Buf(max) | Out::Opaque(max)) => Arg::Out(values::room(self.dice, max.into())),
-            (In::Nothing, Out::Dirents(room)) => Arg::Out(room.into()),
-            (In::Nothing, _) => Arg::Out(0),
+            (In::Nothing, Out::Dirents(room) | Out::Lines(room, _)) => Arg::Out(room.into()),
+            (In::Nothing | In::Message(..), _) => Arg::Out(0),
             (In::Bytes(max), _) => Arg::Bytes(values::bytes(self.dice, max.into())),
             (In::Struct(fields, _), _) => Arg::Group(fields.iter().map(|f| self.field(id, f)).collect()),
             (In::Array(fields, _, max), _) => Arg::Group(
@@ -337,6 +338,14 @@ impl<'a, D: Dice> Builder<'a, D> {
         }
         let found = self.existing(|r| r.kind == Kind::Timer && !r.closed);
         found.or_else(|| self.make(|m| m.kind == Kind::Timer)).map_or(Arg::Int(99), Arg::Res)
+    }
+
+    fn id(&mut self, id: desc::Id) -> Arg {
+        if self.dice.percent(3) {
+            return Arg::Int([u64::MAX, 99][self.dice.below(2)]);
+        }
+        let found = self.existing(|r| r.kind == Kind::Id(id) && !r.closed);
+        found.or_else(|| self.make(|m| m.kind == Kind::Id(id))).map_or(Arg::Int(99), Arg::Res)
     }
 
     fn page(&mut self) -> Arg {

@@ -14,6 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+/// The snapshot's name in a campaign's folder.
+pub const SNAPSHOT: &str = "state.bin";
+
 /// How often `stats.json` is written.
 const STATS_EVERY: Duration = Duration::from_secs(3);
 /// Findings handed to triage at a time; between two such groups the campaign may end.
@@ -141,7 +144,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
         let jobs = runners.len();
         let corpus = options.dir.join("corpus");
         // A damaged snapshot costs the statistics and some repetition, never the corpus.
-        let snapshot = Snapshot::read(&options.dir.join("state.bin")).unwrap_or_else(|error| {
+        let snapshot = Snapshot::read(&options.dir.join(SNAPSHOT)).unwrap_or_else(|error| {
             monitor.say(&format!("snapshot skipped: {error}"));
             None
         });
@@ -304,7 +307,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
             elapsed: self.before.elapsed + self.started.elapsed(),
             ..self.engine.snapshot()?
         };
-        let path = self.options.dir.join("state.bin");
+        let path = self.options.dir.join(SNAPSHOT);
         snapshot.write(&path).with_context(|| format!("cannot write {}", path.display()))?;
         self.saved = (Instant::now(), self.engine.programs());
         Ok(())

@@ -6,6 +6,7 @@
 use crate::arguments::Builder;
 use crate::dice::Dice;
 use crate::resources::{has_outer, has_tty, made};
+use crate::scenes;
 use crate::tally::Weights;
 use crate::tasks;
 use parallax_corpus::desc::{self, FdKinds, Kind};
@@ -19,6 +20,8 @@ pub const LONGEST: usize = 24;
 const OUTSIDE: usize = 10;
 /// How many of a hundred calls of such a program happen outside.
 const EVENTS: usize = 25;
+/// How often a call that has a scene (see [`crate::scenes`]) comes in it.
+const STAGED: usize = 60;
 
 /// One way to make a thing.
 #[derive(Clone, Copy, Debug)]
@@ -144,9 +147,32 @@ impl Generator {
     ) -> Option<usize> {
         let id = self.choose(dice, weights, program, area)?;
         let from = program.calls.len();
-        let at = Builder::new(self, weights, dice, program).push(id);
+        let at = self.append_call(dice, weights, program, id);
         tasks::hand_out(dice, program, from);
         at
+    }
+
+    /// Appends this call, in a scene of its own or after the calls that make what it needs. Returns its index, if there
+    /// is room for it.
+    pub fn append_call<D: Dice>(
+        &self,
+        dice: &mut D,
+        weights: &Weights,
+        program: &mut Program,
+        id: CallId,
+    ) -> Option<usize> {
+        if dice.percent(STAGED) {
+            if let Some(index) = scenes::stage(self, dice, weights, program, id) {
+                // A detail of it changed now and then: the arguments of a scene are one choice of many.
+                let last = program.calls[index].args.len();
+                if last > 0 && dice.percent(40) {
+                    let k = dice.below(last);
+                    self.replace_argument(dice, weights, program, index, k);
+                }
+                return Some(program.calls.len() - 1);
+            }
+        }
+        Builder::new(self, weights, dice, program).push(id)
     }
 
     /// Replaces one argument of call `index`: the `k`th written one. Calls that make what it needs come before.
@@ -225,11 +251,12 @@ struct Has {
     timer: bool,
     page: bool,
     path: bool,
+    ids: Vec<desc::Id>,
 }
 
 impl Has {
     fn of(program: &Program) -> Has {
-        let mut has = Has { fds: 0, pid: false, timer: false, page: false, path: false };
+        let mut has = Has { fds: 0, pid: false, timer: false, page: false, path: false, ids: Vec::new() };
         if has_tty(program) {
             has.fds = if has_outer(program) { desc::FD_TTY } else { desc::FD_TTY | desc::FD_PTM };
         }
@@ -240,6 +267,7 @@ impl Has {
                 Kind::Timer => has.timer = true,
                 Kind::Page => has.page = true,
                 Kind::Path => has.path = true,
+                Kind::Id(id) => has.ids.push(id),
                 Kind::SameAs(_) => {}
             }
         }
@@ -253,6 +281,7 @@ impl Has {
             Ty::Timer => self.timer,
             Ty::Page => self.page,
             Ty::Path => self.path,
+            Ty::Id(id) => self.ids.contains(&id),
             _ => false,
         })
     }

@@ -181,3 +181,25 @@ pub fn precedent(id: CallId) -> Option<CallId> {
     }
     CallId::named("epoll_ctl$add")
 }
+
+/// Why a call never succeeds natively, for the few that only ever fail: they are there for how they fail.
+pub fn fruitless(id: CallId) -> Option<&'static str> {
+    FRUITLESS.iter().find(|(name, _)| *name == id.name()).map(|(_, why)| *why)
+}
+
+/// See [`fruitless`].
+pub const FRUITLESS: &[(&str, &str)] = &[
+    ("clock_gettime$bad", "no kernel has these clocks"),
+    ("mmap$neither", "neither MAP_SHARED nor MAP_PRIVATE is EINVAL"),
+    ("setxattr$trusted", "trusted.* needs CAP_SYS_ADMIN, which nobody in the jail has"),
+    ("setxattr$nameless", "an attribute needs a name behind its prefix"),
+    ("futex$wait", "nobody else is there to wake: the time runs out, or the word is another one"),
+    ("futex$wait_bitset", "as futex$wait"),
+    ("futex$bad", "no kernel has these operations"),
+    ("futex_waitv", "its vector would have to hold an address"),
+    ("readlinkat$proc_fd", "descriptor 99 is never open"),
+    ("exit_group", "it does not return"),
+    ("pause", "it returns only with EINTR, or blocks"),
+    ("rt_sigsuspend", "it returns only with EINTR, or blocks"),
+    ("pidfd_getfd", "the jail denies it"),
+];

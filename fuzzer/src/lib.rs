@@ -19,6 +19,7 @@ pub mod order;
 pub mod pool;
 pub mod resources;
 pub mod runner;
+pub mod scenes;
 pub mod schedule;
 pub mod snapshot;
 pub mod stage;

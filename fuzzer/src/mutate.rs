@@ -362,6 +362,7 @@ fn legalize(program: &Program, index: usize, ty: Ty, arg: &mut Arg) {
         (Ty::Fd(_), Some(Kind::Fd(_))) => true,
         (Ty::Pid, Some(Kind::Pid)) | (Ty::Timer, Some(Kind::Timer)) => true,
         (Ty::Page, Some(Kind::Page)) | (Ty::Path, Some(Kind::Path)) => true,
+        (Ty::Id(wanted), Some(Kind::Id(made))) => wanted == made,
         _ => false,
     };
     match (ty, &*arg) {

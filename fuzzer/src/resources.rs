@@ -51,7 +51,10 @@ fn taken_away(call: &Call) -> Option<ResRef> {
     let arg = match call.id.desc().base_name() {
         "close" => first(|ty| matches!(ty, Ty::Fd(_))),
         "timer_delete" => first(|ty| *ty == Ty::Timer),
-        "munmap" => first(|ty| *ty == Ty::Page),
+        "shmctl" | "semctl" | "msgctl" if call.id.name().ends_with("$rmid") => {
+            first(|ty| matches!(ty, Ty::Id(_)))
+        }
+        "munmap" | "shmdt" => first(|ty| *ty == Ty::Page),
         _ if removes_path(call.id) => first(|ty| *ty == Ty::Path),
         _ => None,
     };

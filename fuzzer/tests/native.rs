@@ -6,8 +6,10 @@ use parallax_corpus::names::errno_name;
 use parallax_corpus::{CallId, Program, State, tables};
 use parallax_fuzzer::campaign::{CampaignOptions, run};
 use parallax_fuzzer::generate::Generator;
+use parallax_fuzzer::knowledge::FRUITLESS;
 use parallax_fuzzer::objective::{Triage, Verdict};
 use parallax_fuzzer::runner::PairRunner;
+use parallax_fuzzer::scenes::SCENES;
 use parallax_fuzzer::tally::{Tally, Weights};
 use parallax_harness::oracles::Finding;
 use parallax_harness::pair::{Pair, RunOptions};
@@ -114,5 +116,57 @@ impl Triage for Doubting {
             println!("{}\n{}", finding.signature(), parallax_corpus::text::write(program));
         }
         found.iter().map(|_| Verdict::Unstable).collect()
+    }
+}
+
+/// Runs programs on Linux alone and gives the outcomes of each one's last call.
+fn last_calls(programs: &[Program]) -> Option<Vec<parallax_corpus::Outcome>> {
+    let mut pair = match Pair::start(Arc::new(Native), Slot::default()) {
+        Ok(pair) => pair,
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            return None;
+        }
+    };
+    let mut outcomes = Vec::new();
+    for chunk in programs.chunks(8) {
+        for (program, result) in chunk.iter().zip(pair.run(chunk, RunOptions::PATIENT).unwrap()) {
+            assert_eq!(result.finding, None, "{}", parallax_corpus::text::write(program));
+            outcomes.push(result.native.outcomes[program.calls.len() - 1].clone());
+        }
+    }
+    Some(outcomes)
+}
+
+#[test]
+fn every_scene_succeeds_on_linux() {
+    let programs: Vec<Program> =
+        SCENES.iter().map(|scene| parallax_corpus::text::parse(scene).expect(scene)).collect();
+    let Some(outcomes) = last_calls(&programs) else { return };
+    let failed: Vec<String> = SCENES
+        .iter()
+        .zip(outcomes)
+        .filter(|(_, outcome)| !outcome.ok())
+        .map(|(scene, outcome)| format!("{:?} {}\n{scene}\n", outcome.state, outcome.ret))
+        .collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn what_is_said_to_be_fruitless_is() {
+    let generator = Generator::new(&[]);
+    let mut dice = StdRand::with_seed(7);
+    let mut programs = Vec::new();
+    for (name, _) in FRUITLESS {
+        let id = CallId::named(name).unwrap_or_else(|| panic!("{name} is no call"));
+        for _ in 0..8 {
+            let mut program = Program::default();
+            generator.append_call(&mut dice, &Weights::even(), &mut program, id);
+            programs.push(program);
+        }
+    }
+    let Some(outcomes) = last_calls(&programs) else { return };
+    for (program, outcome) in programs.iter().zip(outcomes) {
+        assert!(!outcome.ok(), "{}", parallax_corpus::text::write(program));
     }
 }

@@ -40,6 +40,14 @@ const VANDALS: &[&str] = &[
     "prlimit64$nofile({0, NOFILE_MAX}, out)\n",
     "mmap$private(PAGE0, LEN_4P, PROT_READ)\nmlock2(PAGE0, LEN_4P, MLOCK_ONFAULT)\n",
     "write$keys(3, \"\\x13\")\nioctl$tiocexcl(0)\n",
+    "r0 = shmget(KEY1, 8192)\nshmat(r0, PAGE14, 0)\n",
+    "semget(KEY1, 4)\nsemget(KEY2, 1)\nsemget(IPC_PRIVATE, 1)\n",
+    "r0 = msgget(KEY1)\nmsgsnd(r0, {1, 0x61}, 8, 0)\n",
+    "r0 = mq_open({0, 4, 16})\nmq_timedsend(r0, \"hello\", 1)\n",
+    "r0 = mmap$private(PAGE15, LEN_1P, PROT_READ)\nmmap$private(r0, LEN_4P, PROT_READ)\n",
+    "r0 = socket$unix(SOCK_STREAM)\nbind$un(r0, {AF_UNIX, ABSTRACT_A}, 110)\nlisten(r0, 5)\n",
+    "personality(UNAME26)\nsched_setscheduler(SCHED_BATCH, {0})\nsetpriority(19)\n",
+    "setxattr(\".\", \"value\", 0)\n",
 ];
 
 #[test]
@@ -47,7 +55,10 @@ fn no_program_changes_the_world_of_the_next() {
     let mut pair = Pair::start(Arc::new(Native), Slot::default()).unwrap();
     let look = "openat$create(\"f0\", 511)\nmkdirat(\"d0\", 511)\nopenat$dir(\".\", 0)\nopenat$null(O_RDWR)\n\
                 ioctl$tiocgsid(0, out)\nmmap$private(PAGE3, LEN_4P, PROT_READ|PROT_WRITE)\numask(18)\n\
-                prlimit64$nofile({1024, NOFILE_MAX}, out)\n";
+                prlimit64$nofile({1024, NOFILE_MAX}, out)\nshmget$flags(KEY1, 4096, 0)\n\
+                semget$flags(KEY1, 0, 0)\nsemget$flags(KEY2, 0, 0)\nmsgget$flags(KEY1, 0)\n\
+                mq_open$again(O_RDONLY)\nr0 = socket$unix(SOCK_DGRAM)\nsched_getscheduler(0)\ngetpriority()\n\
+                bind$un(r0, {AF_UNIX, ABSTRACT_A}, 110)\n";
     let look = parse(look).unwrap();
     let answers = |pair: &mut Pair, first: &str| {
         let programs = [parse(first).unwrap_or_else(|e| panic!("{first}: {e}")), look.clone()];

@@ -2,7 +2,7 @@
 
 use crate::repro::Repro;
 use parallax_corpus::compile::{FieldAt, Span, fields_of};
-use parallax_corpus::desc::{Desc, Out, Ty, Unit};
+use parallax_corpus::desc::{Desc, Line, Out, Ty, Unit, said};
 use parallax_corpus::text::{show_meaning, show_ret};
 use parallax_corpus::{Code, Meaning, Outcome, Program, State, text};
 use serde::Serialize;
@@ -136,6 +136,10 @@ fn field_rows(desc: &Desc, spans: &[Span], native: &Outcome, target: &Outcome) -
         let argument = &desc.args[span.arg as usize];
         let listing = match argument.ty {
             Ty::Ptr(_, Out::Fields(..) | Out::Array(..)) => continue,
+            Ty::Ptr(_, Out::Lines(_, lines)) => {
+                rows.extend(line_rows(lines, range, native, target));
+                continue;
+            }
             Ty::Ptr(_, Out::Dirents(_)) => true,
             _ => false,
         };
@@ -153,6 +157,23 @@ fn field_rows(desc: &Desc, spans: &[Span], native: &Outcome, target: &Outcome) -
         rows.push(FieldRow { name: argument.name.into(), native, target, differs });
     }
     rows
+}
+
+/// The lines of a text that are looked at, as far as Linux has them.
+fn line_rows(
+    lines: &'static [Line],
+    range: std::ops::Range<usize>,
+    native: &Outcome,
+    target: &Outcome,
+) -> Vec<FieldRow> {
+    let of = |o: &Outcome| o.out.get(range.clone()).map_or_else(Vec::new, |bytes| said(lines, bytes, o.ret));
+    let theirs = of(target);
+    let rows = of(native).into_iter().map(|(line, native)| {
+        let found = theirs.iter().find(|(other, _)| *other == line).map(|(_, value)| value.clone());
+        let differs = target.ok() && found.as_ref() != Some(&native);
+        FieldRow { name: line.key.into(), native, target: found.unwrap_or_default(), differs }
+    });
+    rows.collect()
 }
 
 /// A field's name, with its element where there are several.

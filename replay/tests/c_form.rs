@@ -163,7 +163,7 @@ fn some(ty: &Ty) -> Arg {
         Ty::Ptr(In::IovIn, _) => Arg::Group(vec![Arg::Bytes(b"abc".to_vec()); 2]),
         Ty::Ptr(In::IovOut, _) => Arg::Group(vec![Arg::Out(5); 2]),
         Ty::Ptr(In::Nothing, Out::Fields(..) | Out::Array(..)) => Arg::Out(0),
-        Ty::Ptr(In::Nothing, Out::Dirents(size)) => Arg::Out((*size).into()),
+        Ty::Ptr(In::Nothing, Out::Dirents(size) | Out::Lines(size, _)) => Arg::Out((*size).into()),
         Ty::Ptr(In::Nothing, Out::Buf(_) | Out::Opaque(_)) => Arg::Out(7),
         Ty::Ptr(In::Nothing, Out::Nothing) => Arg::Int(0),
         _ => Arg::Int(0),

@@ -32,6 +32,10 @@ pub const FD_DEV: FdKinds = 1 << 12;
 pub const FD_NODE: FdKinds = 1 << 13;
 /// A memfd (always `FD_FILE` as well): the only file that promises seals.
 pub const FD_MEMFD: FdKinds = 1 << 14;
+/// A POSIX message queue.
+pub const FD_MQUEUE: FdKinds = 1 << 15;
+/// A text file of proc(5) about oneself.
+pub const FD_PROC: FdKinds = 1 << 16;
 /// Whatever can be read or written like a stream.
 pub const FD_STREAM: FdKinds = FD_FILE | FD_PIPE | FD_TTY | FD_PTM | FD_SOCK | FD_DEV;
 /// Any descriptor.

@@ -1,5 +1,5 @@
 //! Directories: making, removing, linking, renaming and listing names, and the working directory.
-//! Sources: mkdir(2), unlink(2), link(2), symlink(2), readlink(2), rename(2), getdents(2), chdir(2),
+//! Sources: mkdir(2), mknod(2), unlink(2), link(2), symlink(2), readlink(2), rename(2), getdents(2), chdir(2),
 //! getcwd(2).
 
 use super::shapes::*;
@@ -32,7 +32,8 @@ pub const CALLS: &[Desc] = &[
     dir("openat$dir", 257, args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Flags(&O_DIR)])
         .ret(Fd)
         .makes(makes![made_fd(FD_DIR)])
-        .weight(8),
+        .weight(8)
+        .since("2.6.16"),
     // The working directory itself always opens.
     dir(
         "openat$cwd",
@@ -43,16 +44,22 @@ pub const CALLS: &[Desc] = &[
     )
     .ret(Fd)
     .makes(makes![made_fd(FD_DIR)])
-    .weight(6),
+    .weight(6)
+    .since("2.6.16"),
     dir("mkdirat", 258, args!["dirfd": AT_FDCWD, "path": Ty::Path, "mode": MODE])
         .makes(makes![made_path(1)])
         .needs(NEED_FS)
-        .weight(10),
-    dir("mkdirat$at", 258, args!["dirfd": DIRFD, "path": Ty::Path, "mode": MODE]).needs(NEED_FS),
-    dir("unlinkat", 263, args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": ZERO]).weight(6),
+        .weight(10)
+        .since("2.6.16"),
+    dir("mkdirat$at", 258, args!["dirfd": DIRFD, "path": Ty::Path, "mode": MODE])
+        .needs(NEED_FS)
+        .since("2.6.16"),
+    dir("unlinkat", 263, args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": ZERO]).weight(6).since("2.6.16"),
     dir("unlinkat$rmdir", 263, args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(0x200)])
-        .weight(6),
-    dir("unlinkat$at", 263, args!["dirfd": DIRFD, "path": Ty::Path, "flags": Ty::Flags(&AT_REMOVE)]),
+        .weight(6)
+        .since("2.6.16"),
+    dir("unlinkat$at", 263, args!["dirfd": DIRFD, "path": Ty::Path, "flags": Ty::Flags(&AT_REMOVE)])
+        .since("2.6.16"),
     dir(
         "linkat",
         265,
@@ -63,7 +70,8 @@ pub const CALLS: &[Desc] = &[
     )
     .makes(makes![made_path(3)])
     .needs(NEED_FS)
-    .weight(6),
+    .weight(6)
+    .since("2.6.16"),
     dir(
         "linkat$at",
         265,
@@ -73,14 +81,17 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .needs(NEED_FS)
-    .weight(2),
+    .weight(2)
+    .since("2.6.16"),
     dir("symlinkat", 266, args!["target": Ty::Path, "newdirfd": AT_FDCWD, "linkpath": Ty::Path])
         .makes(makes![made_path(2)])
         .needs(NEED_FS)
-        .weight(6),
+        .weight(6)
+        .since("2.6.16"),
     dir("symlinkat$at", 266, args!["target": Ty::Path, "newdirfd": DIRFD, "linkpath": Ty::Path])
         .needs(NEED_FS)
-        .weight(2),
+        .weight(2)
+        .since("2.6.16"),
     dir(
         "readlinkat",
         267,
@@ -88,7 +99,8 @@ pub const CALLS: &[Desc] = &[
             "dirfd": AT_FDCWD, "path": Ty::Path, "buf": out_buf(128), "bufsiz": Ty::Len(2),
         ],
     )
-    .weight(6),
+    .weight(6)
+    .since("2.6.16"),
     dir(
         "readlinkat$at",
         267,
@@ -96,7 +108,8 @@ pub const CALLS: &[Desc] = &[
             "dirfd": DIRFD, "path": Ty::Path, "buf": out_buf(128), "bufsiz": Ty::Len(2),
         ],
     )
-    .weight(2),
+    .weight(2)
+    .since("2.6.16"),
     dir(
         "renameat",
         264,
@@ -105,7 +118,8 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .makes(makes![made_path(3)])
-    .needs(NEED_FS),
+    .needs(NEED_FS)
+    .since("2.6.16"),
     dir(
         "renameat2",
         316,
@@ -155,4 +169,54 @@ pub const CALLS: &[Desc] = &[
     )
     .needs(NEED_FS)
     .weight(1),
+    // The calls that came before the `at` ones.
+    dir("mkdir", 83, args!["path": Ty::Path, "mode": MODE])
+        .makes(makes![made_path(0)])
+        .needs(NEED_FS)
+        .weight(4),
+    dir("rmdir", 84, args!["path": Ty::Path]).weight(3),
+    dir("link", 86, args!["oldpath": Ty::Path, "newpath": Ty::Path])
+        .makes(makes![made_path(1)])
+        .needs(NEED_FS),
+    dir("symlink", 88, args!["target": Ty::Path, "linkpath": Ty::Path])
+        .makes(makes![made_path(1)])
+        .needs(NEED_FS),
+    dir("readlink", 89, args!["path": Ty::Path, "buf": out_buf(128), "bufsiz": Ty::Len(1)]).weight(3),
+    dir("rename", 82, args!["oldpath": Ty::Path, "newpath": Ty::Path])
+        .makes(makes![made_path(1)])
+        .needs(NEED_FS),
+    dir("unlink", 87, args!["path": Ty::Path]).weight(3),
+    // Neither a device, which needs a privilege, nor a pipe, which has entries of its own.
+    dir(
+        "mknod",
+        133,
+        args![
+            "path": Ty::Path, "mode": Ty::Enum(&NODE_MODE), "dev": ZERO,
+        ],
+    )
+    .makes(makes![made_path(0)])
+    .needs(NEED_FS)
+    .weight(2),
+    dir(
+        "mknodat",
+        259,
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "mode": Ty::Enum(&NODE_MODE), "dev": ZERO,
+        ],
+    )
+    .makes(makes![made_path(1)])
+    .needs(NEED_FS)
+    .weight(2)
+    .since("2.6.16"),
+    dir(
+        "mknodat$fifo",
+        259,
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "mode": Ty::Const(0o10600), "dev": ZERO,
+        ],
+    )
+    .makes(makes![made_path(1)])
+    .needs(NEED_FS)
+    .weight(5)
+    .since("2.6.16"),
 ];

@@ -39,6 +39,16 @@ const INOTIFY_OUT: &[OField] = &[
 const EPFD: Ty = Ty::Fd(FD_EPOLL);
 const WATCHED: Ty = Ty::Fd(FD_POLLABLE | FD_FILE);
 
+/// The first 64 descriptors, a bit each, in an `fd_set`.
+const FD_SET: Ty = Ty::Ptr(
+    In::Struct(&[sf("fds", 0, 8, Ty::Int(&[8, 8, 8, 8, 0x18, 0x10, 0, 1, 0x38, 1 << 63]))], 128),
+    Out::Fields(&[of("fds", 0, 8, Exact)], 128),
+);
+/// One more than the highest looked at: the agent's own are higher.
+const NFDS: Ty = Ty::OneOf(&[4, 4, 4, 5, 8, 64, 0, u64::MAX]);
+/// `struct timeval` of less than a second.
+const TV_IN: &[SField] = &[sf("tv_usec", 8, 8, Ty::OneOf(&[0, 0, 0, 1, 1000, 1_000_000]))];
+
 /// A call of this area.
 const fn event(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
     Desc::sys(name, nr, Area::Events, args, Exact)
@@ -55,7 +65,36 @@ pub const CALLS: &[Desc] = &[
             "sigmask": in_struct(SIGSET_IN, 8), "sigsetsize": Ty::Const(8),
         ],
     )
-    .blocks(),
+    .blocks().since("2.6.16"),
+    event(
+        "select",
+        23,
+        args![
+            "nfds": NFDS, "readfds": FD_SET, "writefds": FD_SET, "exceptfds": ZERO, "timeout": in_struct(TV_IN, 16),
+        ],
+    )
+    .blocks()
+    .weight(6),
+    event(
+        "select$except",
+        23,
+        args![
+            "nfds": NFDS, "readfds": ZERO, "writefds": ZERO, "exceptfds": FD_SET, "timeout": in_struct(TV_IN, 16),
+        ],
+    )
+    .blocks()
+    .weight(2),
+    event(
+        "pselect6",
+        270,
+        args![
+            "nfds": NFDS, "readfds": FD_SET, "writefds": FD_SET, "exceptfds": FD_SET,
+            "timeout": in_struct(SHORT_IN, 16), "sigmask": ZERO,
+        ],
+    )
+    .blocks()
+    .weight(4)
+    .since("2.6.16"),
     event("epoll_create1", 291, args!["flags": Ty::Flags(&EPOLL_CREATE)])
         .ret(Fd)
         .makes(makes![made_fd(FD_EPOLL)])
@@ -112,7 +151,7 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .blocks()
-    .weight(3),
+    .weight(3).since("2.6.19"),
     event(
         "epoll_pwait2",
         441,
@@ -153,6 +192,18 @@ pub const CALLS: &[Desc] = &[
     )
     .blocks()
     .weight(6),
+    // The calls that came before those with flags.
+    event("eventfd", 284, args!["initval": Ty::Int(&[0, 1, 5, 0xffff_ffff])])
+        .ret(Fd)
+        .makes(makes![made_fd(FD_EVENT)])
+        .weight(2)
+        .since("2.6.22"),
+    event("inotify_init", 253, &[]).ret(Fd).makes(makes![made_fd(FD_INOTIFY)]).weight(1).since("2.6.13"),
+    event("signalfd", 282, args!["fd": Ty::Const(u64::MAX), "mask": in_struct(SIGSET_IN, 8), "sizemask": Ty::Const(8)])
+        .ret(Fd)
+        .makes(makes![made_fd(FD_SIGNAL)])
+        .weight(1)
+        .since("2.6.22"),
     event("timerfd_create", 283, args!["clockid": Ty::Enum(&TFD_CLOCK), "flags": Ty::Flags(&TFD)])
         .ret(Fd)
         .makes(makes![made_fd(FD_TIMER)])
@@ -221,14 +272,14 @@ pub const CALLS: &[Desc] = &[
             "fd": Ty::Fd(FD_INOTIFY), "path": Ty::Path, "mask": Ty::Flags(&IN_MASK),
         ],
     )
-    .weight(6),
+    .weight(6).since("2.6.13"),
     event(
         "inotify_add_watch$cwd",
         254,
         args![
             "fd": Ty::Fd(FD_INOTIFY), "path": Ty::PathConst("."), "mask": Ty::Flags(&IN_MASK),
         ],
-    ),
+    ).since("2.6.13"),
     event(
         "inotify_rm_watch",
         255,
@@ -236,7 +287,7 @@ pub const CALLS: &[Desc] = &[
             "fd": Ty::Fd(FD_INOTIFY), "wd": Ty::Int(&[1, 2, 3, 0, 0xffff_ffff]),
         ],
     )
-    .weight(2),
+    .weight(2).since("2.6.13"),
     event(
         "read$inotify",
         0,

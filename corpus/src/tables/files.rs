@@ -1,54 +1,12 @@
-//! Files: opening them in the private working directory, descriptors, flags, locks, status, permissions.
-//! Sources: open(2), dup(2), fcntl(2), flock(2), stat(2), statx(2), fallocate(2), chmod(2), access(2),
-//! utimensat(2).
+//! Files: opening them in the private working directory, descriptors, flags, locks.
+//! Sources: open(2), openat2(2), dup(2), fcntl(2), flock(2).
 
 use super::shapes::*;
 use crate::consts::*;
-use crate::desc::file_types::{NOT_DEV, NOT_DIR};
 use crate::desc::*;
 use crate::{args, makes};
-use Meaning::{ByType, Exact, Fd, Flags, Inode, Opaque, Pid, SizeHint};
+use Meaning::{Exact, Fd, Flags, Pid, SizeHint};
 
-/// `struct stat`. Its times vary and are left out; `utimensat` is seen by its errors only.
-const STAT_OUT: &[OField] = &[
-    of("st_dev", 0, 8, Opaque),
-    of("st_ino", 8, 8, Inode),
-    of("st_nlink", 16, 8, ByType(24, NOT_DIR)),
-    of("st_mode", 24, 4, Exact),
-    // A device may be the host's, and its owner unmapped; a devpts mount gives its terminals a group of its own.
-    of("st_uid", 28, 4, ByType(24, NOT_DEV)),
-    of("st_gid", 32, 4, ByType(24, NOT_DEV)),
-    of("st_rdev", 40, 8, ByType(24, NOT_DEV)),
-    of("st_size", 48, 8, ByType(24, NOT_DIR)),
-    of("st_blksize", 56, 8, SizeHint),
-    of("st_blocks", 64, 8, SizeHint),
-];
-const STAT_SIZE: u16 = 144;
-/// The same of a null-like device, whose number is a constant of Linux
-/// (Documentation/admin-guide/devices.txt).
-const STAT_DEV_OUT: &[OField] = &[of("st_mode", 24, 4, Exact), of("st_rdev", 40, 8, Exact)];
-/// `struct statx` where the basic fields were asked for. A file system may report more than was asked, in
-/// `stx_mask` and in `stx_attributes`, so both are its own.
-const STATX_OUT: &[OField] = &[
-    of("stx_mask", 0, 4, Opaque),
-    of("stx_blksize", 4, 4, SizeHint),
-    of("stx_attributes", 8, 8, Opaque),
-    of("stx_nlink", 16, 4, ByType(28, NOT_DIR)),
-    of("stx_uid", 20, 4, ByType(28, NOT_DEV)),
-    of("stx_gid", 24, 4, ByType(28, NOT_DEV)),
-    of("stx_mode", 28, 2, Exact),
-    // Its device is not looked at, and without that it names nothing.
-    of("stx_ino", 32, 8, Opaque),
-    of("stx_size", 40, 8, ByType(28, NOT_DIR)),
-    of("stx_blocks", 48, 8, SizeHint),
-    of("stx_rdev_major", 128, 4, ByType(28, NOT_DEV)),
-    of("stx_rdev_minor", 132, 4, ByType(28, NOT_DEV)),
-];
-/// Where only some fields were asked for, the others may be anything.
-const STATX_ANY_OUT: &[OField] = &[of("stx_mask", 0, 4, Opaque)];
-const STATX_SIZE: u16 = 256;
-/// `struct statfs`: all of it is the file system's own.
-const STATFS_OUT: &[OField] = &[of("f_type", 0, 8, Opaque)];
 /// `struct flock`; `l_pid` stays zero, as open file description locks insist.
 const FLOCK_IN: &[SField] = &[
     sf("l_type", 0, 2, Ty::Enum(&LOCK_TYPE)),
@@ -63,21 +21,8 @@ const FLOCK_OUT: &[OField] = &[
     of("l_len", 16, 8, Exact),
     of("l_pid", 24, 4, Pid),
 ];
-/// Two `struct timespec`: access and modification time; nanoseconds may be UTIME_NOW or UTIME_OMIT.
-const UTIMES_IN: &[SField] = &[
-    sf("atime.tv_sec", 0, 8, Ty::Int(&[0, 1, 1_000_000_000])),
-    sf("atime.tv_nsec", 8, 8, Ty::Int(&[0, 999_999_999, 0x3fff_ffff, 0x3fff_fffe, 1_000_000_000])),
-    sf("mtime.tv_sec", 16, 8, Ty::Int(&[0, 1, 1_000_000_000])),
-    sf("mtime.tv_nsec", 24, 8, Ty::Int(&[0, 999_999_999, 0x3fff_ffff, 0x3fff_fffe, 1_000_000_000])),
-];
 const OWNER_EX_IN: &[SField] = &[sf("type", 0, 4, Ty::Int(&[1, 0, 2, 3])), sf("pid", 4, 4, Ty::Pid)];
 const OWNER_EX_OUT: &[OField] = &[of("type", 0, 4, Exact), of("pid", 4, 4, Pid)];
-
-/// What has an inode of its own. All eventfds, epolls and so on share one in Linux, with a mode nobody
-/// promises.
-const NAMED: FdKinds = FD_FILE | FD_DIR | FD_NODE | FD_PIPE | FD_SOCK | FD_TTY | FD_PTM | FD_DEV | FD_MEMFD;
-const ANONYMOUS: FdKinds = FD_EVENT | FD_TIMER | FD_EPOLL | FD_SIGNAL | FD_INOTIFY | FD_PID;
-const STAT_ANY_OUT: &[OField] = &[of("st_mode", 24, 4, Opaque), of("st_size", 48, 8, Opaque)];
 
 /// Flags of openat's variants that surely make a regular file: without O_CREAT it might be a directory.
 const O_CREAT: u64 = 0o100;
@@ -90,13 +35,28 @@ const O_NONBLOCK: u64 = 0o4000;
 const O_CLOEXEC: u64 = 0o2000000;
 const O_PATH: u64 = 0o10000000;
 
+/// `struct open_how` (openat2(2)).
+const HOW_IN: &[SField] = &[
+    sf("flags", 0, 8, Ty::Flags(&O_OPEN)),
+    sf("mode", 8, 8, Ty::Int(&[0, 0o644, 0o600, 0o777])),
+    sf("resolve", 16, 8, Ty::Flags(&RESOLVE)),
+];
+
+const HOW_ODD_IN: &[SField] =
+    &[sf("flags", 0, 8, Ty::Flags(&O_DIR)), sf("beyond", 24, 8, Ty::Int(&[0, 0, 1]))];
+
 /// A call of this area.
 const fn file(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
     Desc::sys(name, nr, Area::Files, args, Exact)
 }
 /// A call that creates a regular file at the path that is its argument 1, and opens it.
 const fn creates(name: &'static str, args: &'static [ArgDesc]) -> Desc {
-    file(name, 257, args).ret(Fd).makes(makes![made_fd(FD_FILE), made_path(1)]).needs(NEED_FS).weight(6)
+    file(name, 257, args)
+        .ret(Fd)
+        .makes(makes![made_fd(FD_FILE), made_path(1)])
+        .needs(NEED_FS)
+        .blocks()
+        .weight(6)
 }
 /// An fcntl.
 const fn fcntl(name: &'static str, args: &'static [ArgDesc]) -> Desc {
@@ -115,7 +75,9 @@ pub const CALLS: &[Desc] = &[
     .ret(Fd)
     .makes(makes![made_fd(FD_NODE), made_path(1)])
     .needs(NEED_FS)
-    .weight(10),
+    .blocks()
+    .weight(10)
+    .since("2.6.16"),
     file(
         "openat$at",
         257,
@@ -125,48 +87,56 @@ pub const CALLS: &[Desc] = &[
     )
     .ret(Fd)
     .makes(makes![made_fd(FD_NODE)])
-    .needs(NEED_FS),
+    .needs(NEED_FS)
+    .blocks()
+    .since("2.6.16"),
     creates(
         "openat$create",
         args![
             "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_RDWR), "mode": MODE,
         ],
     )
-    .weight(14),
+    .weight(14)
+    .since("2.6.16"),
     creates(
         "openat$excl",
         args![
             "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_EXCL | O_RDWR),
             "mode": MODE,
         ],
-    ),
+    )
+    .since("2.6.16"),
     creates(
         "openat$trunc",
         args![
             "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_TRUNC | O_RDWR),
             "mode": MODE,
         ],
-    ),
+    )
+    .since("2.6.16"),
     creates(
         "openat$append",
         args![
             "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_APPEND | O_RDWR),
             "mode": MODE,
         ],
-    ),
+    )
+    .since("2.6.16"),
     creates(
         "openat$rdonly",
         args![
             "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_CLOEXEC), "mode": MODE,
         ],
-    ),
+    )
+    .since("2.6.16"),
     creates(
         "openat$wronly",
         args![
             "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_CREAT | O_NONBLOCK | O_WRONLY),
             "mode": MODE,
         ],
-    ),
+    )
+    .since("2.6.16"),
     file("openat$path", 257, args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Const(O_PATH)])
         .ret(Fd)
         .makes(makes![made_fd(FD_NODE)])
@@ -179,7 +149,8 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .ret(Fd)
-    .makes(makes![made_fd(FD_DEV)]),
+    .makes(makes![made_fd(FD_DEV)])
+    .since("2.6.16"),
     file(
         "openat$zero",
         257,
@@ -189,7 +160,8 @@ pub const CALLS: &[Desc] = &[
     )
     .ret(Fd)
     .makes(makes![made_fd(FD_DEV)])
-    .weight(2),
+    .weight(2)
+    .since("2.6.16"),
     file(
         "openat$full",
         257,
@@ -199,11 +171,52 @@ pub const CALLS: &[Desc] = &[
     )
     .ret(Fd)
     .makes(makes![made_fd(FD_DEV)])
-    .weight(1),
+    .weight(1)
+    .since("2.6.16"),
+    // A named pipe waits for its other end, and any name may be one's.
+    file("open", 2, args!["path": Ty::Path, "flags": Ty::Flags(&O_OPEN), "mode": MODE])
+        .ret(Fd)
+        .makes(makes![made_fd(FD_NODE), made_path(0)])
+        .needs(NEED_FS)
+        .blocks()
+        .weight(5),
+    file(
+        "openat2",
+        437,
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::Path, "how": in_struct(HOW_IN, 24), "size": Ty::Const(24),
+        ],
+    )
+    .ret(Fd)
+    .makes(makes![made_fd(FD_NODE), made_path(1)])
+    .needs(NEED_FS)
+    .blocks()
+    .since("5.6"),
+    // Larger structs are taken if what the kernel does not know is zero, smaller ones than the first version are not.
+    file(
+        "openat2$size",
+        437,
+        args![
+            "dirfd": AT_FDCWD, "path": Ty::PathConst("."), "how": in_struct(HOW_ODD_IN, 40),
+            "size": Ty::OneOf(&[24, 32, 40, 0, 23]),
+        ],
+    )
+    .ret(Fd)
+    .makes(makes![made_fd(FD_DIR)])
+    .weight(1)
+    .since("5.6"),
+    // A named pipe, at once: for reading an end without writers will do, for writing it takes a reader.
+    file("openat$fifo", 257, args!["dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Flags(&O_FIFO)])
+        .ret(Fd)
+        .makes(makes![made_fd(FD_PIPE)])
+        .blocks()
+        .weight(6)
+        .since("2.6.16"),
     file("creat", 85, args!["path": Ty::Path, "mode": MODE])
         .ret(Fd)
         .makes(makes![made_fd(FD_FILE), made_path(0)])
-        .needs(NEED_FS),
+        .needs(NEED_FS)
+        .blocks(),
     file("close", 3, args!["fd": Ty::Fd(FD_ANY)]).settles().weight(8),
     file("dup", 32, args!["oldfd": Ty::Fd(FD_ANY)]).ret(Fd).makes(makes![made_same_as(0)]).weight(6),
     // The new descriptor is one the program knows, or one far from the agent's.
@@ -349,163 +362,4 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .blocks(),
-    file("fstat", 5, args!["fd": Ty::Fd(NAMED), "statbuf": out(STAT_OUT, STAT_SIZE)]).weight(8),
-    file("fstat$anon", 5, args!["fd": Ty::Fd(ANONYMOUS), "statbuf": out(STAT_ANY_OUT, STAT_SIZE)]).weight(1),
-    file("fstat$dev", 5, args!["fd": Ty::Fd(FD_DEV), "statbuf": out(STAT_DEV_OUT, STAT_SIZE)]).weight(1),
-    file(
-        "newfstatat",
-        262,
-        args![
-            "dirfd": AT_FDCWD, "path": Ty::Path, "statbuf": out(STAT_OUT, STAT_SIZE),
-            "flags": Ty::Flags(&AT_STAT),
-        ],
-    )
-    .weight(8),
-    file(
-        "newfstatat$at",
-        262,
-        args![
-            "dirfd": Ty::Fd(FD_DIR | FD_NODE), "path": Ty::Path, "statbuf": out(STAT_OUT, STAT_SIZE),
-            "flags": Ty::Flags(&AT_STAT),
-        ],
-    ),
-    file(
-        "newfstatat$fd",
-        262,
-        args![
-            "dirfd": Ty::Fd(NAMED), "path": Ty::PathConst(""), "statbuf": out(STAT_OUT, STAT_SIZE),
-            "flags": Ty::Const(0x1000),
-        ],
-    )
-    .since("2.6.39"),
-    file(
-        "statx",
-        332,
-        args![
-            "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Flags(&AT_STAT), "mask": Ty::Const(0x7ff),
-            "statxbuf": out(STATX_OUT, STATX_SIZE),
-        ],
-    )
-    .since("4.11"),
-    file(
-        "statx$fd",
-        332,
-        args![
-            "dirfd": Ty::Fd(NAMED), "path": Ty::PathConst(""), "flags": Ty::Const(0x1000),
-            "mask": Ty::Const(0x7ff), "statxbuf": out(STATX_OUT, STATX_SIZE),
-        ],
-    )
-    .weight(2)
-    .since("4.11"),
-    file(
-        "statx$mask",
-        332,
-        args![
-            "dirfd": AT_FDCWD, "path": Ty::Path, "flags": Ty::Flags(&AT_STAT), "mask": Ty::Flags(&STATX),
-            "statxbuf": out(STATX_ANY_OUT, STATX_SIZE),
-        ],
-    )
-    .weight(1)
-    .since("4.11"),
-    file("fstatfs", 138, args!["fd": Ty::Fd(FD_ANY), "buf": out(STATFS_OUT, 120)]).weight(1),
-    file("statfs", 137, args!["path": Ty::Path, "buf": out(STATFS_OUT, 120)]).weight(1),
-    file("truncate", 76, args!["path": Ty::Path, "length": Ty::OneOf(OFFSETS)]),
-    file(
-        "ftruncate",
-        77,
-        args![
-            "fd": Ty::Fd(FD_FILE | FD_NODE | FD_DIR | FD_PIPE), "length": Ty::OneOf(OFFSETS),
-        ],
-    )
-    .weight(6),
-    file(
-        "fallocate",
-        285,
-        args![
-            "fd": Ty::Fd(FD_FILE | FD_NODE | FD_PIPE), "mode": Ty::Flags(&FALLOC),
-            "offset": Ty::OneOf(OFFSETS), "len": Ty::OneOf(OFFSETS),
-        ],
-    )
-    .since("2.6.38"),
-    file(
-        "fadvise64",
-        221,
-        args![
-            "fd": Ty::Fd(FD_FILE | FD_PIPE | FD_DIR), "offset": Ty::Int(OFFSETS),
-            "len": Ty::Int(OFFSETS), "advice": Ty::Enum(&FADVISE),
-        ],
-    )
-    .weight(1),
-    // They may take away rights of the working directory, which must be given back.
-    file("chmod", 90, args!["path": Ty::Path, "mode": MODE]).needs(NEED_FS).weight(2),
-    file("fchmod", 91, args!["fd": Ty::Fd(FD_FILE | FD_NODE | FD_DIR), "mode": MODE]).needs(NEED_FS),
-    file("fchmodat", 268, args!["dirfd": AT_FDCWD, "path": Ty::Path, "mode": MODE]).needs(NEED_FS),
-    file(
-        "fchmodat2",
-        452,
-        args![
-            "dirfd": AT_FDCWD, "path": Ty::Path, "mode": MODE, "flags": Ty::Flags(&AT_LINK),
-        ],
-    )
-    .needs(NEED_FS)
-    .weight(2)
-    .since("6.6"),
-    file(
-        "fchown",
-        93,
-        args![
-            "fd": Ty::Fd(FD_FILE | FD_NODE | FD_DIR), "uid": Ty::Enum(&OWNER), "gid": Ty::Enum(&OWNER),
-        ],
-    ),
-    file(
-        "fchownat",
-        260,
-        args![
-            "dirfd": AT_FDCWD, "path": Ty::Path, "uid": Ty::Enum(&OWNER), "gid": Ty::Enum(&OWNER),
-            "flags": Ty::Flags(&AT_LINK),
-        ],
-    )
-    .weight(2),
-    file("access", 21, args!["path": Ty::Path, "mode": Ty::Flags(&ACCESS)]).weight(2),
-    file("faccessat", 269, args!["dirfd": AT_FDCWD, "path": Ty::Path, "mode": Ty::Flags(&ACCESS)]).weight(2),
-    file(
-        "faccessat2",
-        439,
-        args![
-            "dirfd": AT_FDCWD, "path": Ty::Path, "mode": Ty::Flags(&ACCESS),
-            "flags": Ty::Flags(&AT_ACCESS),
-        ],
-    )
-    .weight(3)
-    .since("5.8"),
-    file(
-        "utimensat",
-        280,
-        args![
-            "dirfd": AT_FDCWD, "path": Ty::Path, "times": in_struct(UTIMES_IN, 32),
-            "flags": Ty::Flags(&AT_LINK),
-        ],
-    )
-    .weight(3),
-    file(
-        "utimensat$now",
-        280,
-        args![
-            "dirfd": AT_FDCWD, "path": Ty::Path, "times": ZERO, "flags": Ty::Flags(&AT_LINK),
-        ],
-    )
-    .weight(1),
-    // What futimens(3) does: a null path means the descriptor itself.
-    file(
-        "utimensat$fd",
-        280,
-        args![
-            "dirfd": Ty::Fd(FD_FILE | FD_DIR), "path": ZERO, "times": in_struct(UTIMES_IN, 32),
-            "flags": ZERO,
-        ],
-    )
-    .weight(2),
-    file("umask", 95, args!["mask": Ty::Int(&[0o022, 0, 0o077, 0o777, 0o1777])]).weight(3),
-    file("fsync", 74, args!["fd": Ty::Fd(FD_ANY)]).weight(1),
-    file("fdatasync", 75, args!["fd": Ty::Fd(FD_ANY)]).weight(1),
 ];

@@ -1,12 +1,11 @@
-//! Moving bytes: read, write and their kin, positions, pipes, socket pairs, memfds, splicing, closing many.
-//! Sources: read(2), readv(2), lseek(2), pipe(7), unix(7), socket(7), sendfile(2), splice(2),
-//! copy_file_range(2).
+//! Moving bytes: read, write and their kin, positions, pipes, memfds, splicing, closing many.
+//! Sources: read(2), readv(2), lseek(2), pipe(7), sendfile(2), splice(2), vmsplice(2), copy_file_range(2).
 
 use super::shapes::*;
 use crate::consts::*;
 use crate::desc::*;
 use crate::{args, makes};
-use Meaning::{Exact, Fd, Pid, SizeHint};
+use Meaning::{Exact, Fd, SizeHint};
 
 const NODES: FdKinds = FD_FILE | FD_NODE | FD_DEV | FD_DIR;
 const STREAMS: FdKinds = FD_STREAM | FD_NODE;
@@ -14,35 +13,13 @@ const POSITIONS: Ty = Ty::Int(&[0, 1, 5, 100, 4095, 4096, 5000, u64::MAX, 1 << 3
 const COUNTS: Ty = Ty::Int(&[0, 1, 5, 100, 4096]);
 const IOV_IN: Ty = Ty::Ptr(In::IovIn, Out::Nothing);
 const IOV_OUT: Ty = Ty::Ptr(In::IovOut, Out::Nothing);
-/// The two descriptors of pipe(2) and socketpair(2).
+/// The two descriptors of pipe(2).
 const PAIR_OUT: &[OField] = &[of("fd0", 0, 4, Fd), of("fd1", 4, 4, Fd)];
 /// A file offset that the call moves on.
 const OFF_INOUT: Ty = Ty::Ptr(
     In::Struct(&[sf("offset", 0, 8, Ty::Int(&[0, 1, 100, 4096, u64::MAX]))], 8),
     Out::Fields(&[of("offset", 0, 8, Exact)], 8),
 );
-/// An option's length: in what there is room for, out what was written.
-const INTLEN_INOUT: Ty = Ty::Ptr(
-    In::Struct(&[sf("optlen", 0, 4, Ty::Int(&[4, 1, 0]))], 4),
-    Out::Fields(&[of("optlen", 0, 4, Exact)], 4),
-);
-const CREDLEN_INOUT: Ty = Ty::Ptr(
-    In::Struct(&[sf("optlen", 0, 4, Ty::Int(&[12]))], 4),
-    Out::Fields(&[of("optlen", 0, 4, Exact)], 4),
-);
-const CRED_OUT: &[OField] = &[of("pid", 0, 4, Pid), of("uid", 4, 4, Exact), of("gid", 8, 4, Exact)];
-/// A buffer size, which the kernel chooses.
-const SIZE_OUT: &[OField] = &[of("value", 0, 4, SizeHint)];
-const ADDRLEN_INOUT: Ty = Ty::Ptr(
-    In::Struct(&[sf("addrlen", 0, 4, Ty::Int(&[110, 2, 0]))], 4),
-    Out::Fields(&[of("addrlen", 0, 4, Exact)], 4),
-);
-/// `struct sockaddr_un` of a socket that has no name: the family alone (unix(7)).
-const ADDR_OUT: &[OField] = &[of("sun_family", 0, 2, Exact)];
-const INT_IN: &[SField] = &[sf("value", 0, 4, Ty::Int(&[0, 1]))];
-const AF_UNIX: Ty = Ty::Const(1);
-const SOL_SOCKET: Ty = Ty::Const(1);
-
 /// A call of this area.
 const fn io(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
     Desc::sys(name, nr, Area::Io, args, Exact)
@@ -55,11 +32,6 @@ const fn takes(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
 const fn gives(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
     io(name, nr, args).settles().blocks()
 }
-/// A socketpair of that kind.
-const fn socketpair(name: &'static str, args: &'static [ArgDesc]) -> Desc {
-    io(name, 53, args).makes(makes![made_fd_at(3, 0, FD_SOCK), made_fd_at(3, 4, FD_SOCK)])
-}
-
 const ON_OFF: &[SField] = &[sf("value", 0, 4, Ty::Int(&[0, 1]))];
 
 /// The table.
@@ -176,113 +148,6 @@ pub const CALLS: &[Desc] = &[
         .makes(makes![made_fd_at(0, 0, FD_PIPE), made_fd_at(0, 4, FD_PIPE)])
         .weight(8)
         .since("2.6.27"),
-    socketpair(
-        "socketpair$stream",
-        args![
-            "domain": AF_UNIX, "type": Ty::Const(1), "protocol": ZERO, "sv": out(PAIR_OUT, 8),
-        ],
-    )
-    .weight(6),
-    socketpair(
-        "socketpair$dgram",
-        args![
-            "domain": AF_UNIX, "type": Ty::Const(2), "protocol": ZERO, "sv": out(PAIR_OUT, 8),
-        ],
-    ),
-    socketpair(
-        "socketpair$seqpacket",
-        args![
-            "domain": AF_UNIX, "type": Ty::Const(5), "protocol": ZERO, "sv": out(PAIR_OUT, 8),
-        ],
-    ),
-    // SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC
-    socketpair(
-        "socketpair$nonblock",
-        args![
-            "domain": AF_UNIX, "type": Ty::Const(0o2004001), "protocol": ZERO, "sv": out(PAIR_OUT, 8),
-        ],
-    )
-    .since("2.6.27"),
-    io("shutdown", 48, args!["sockfd": Ty::Fd(FD_SOCK), "how": Ty::Enum(&SHUT)]),
-    io(
-        "sendto",
-        44,
-        args![
-            "sockfd": Ty::Fd(FD_SOCK), "buf": in_bytes(512), "len": Ty::Len(1),
-            "flags": Ty::Flags(&MSG_SEND), "addr": ZERO, "addrlen": ZERO,
-        ],
-    )
-    .blocks()
-    .weight(6),
-    io(
-        "recvfrom",
-        45,
-        args![
-            "sockfd": Ty::Fd(FD_SOCK), "buf": out_buf(512), "len": Ty::Len(1),
-            "flags": Ty::Flags(&MSG_RECV), "addr": ZERO, "addrlen": ZERO,
-        ],
-    )
-    .blocks()
-    .weight(6),
-    io(
-        "getsockopt$int",
-        55,
-        args![
-            "sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Enum(&SO_GET),
-            "optval": out(INT_OUT, 4), "optlen": INTLEN_INOUT,
-        ],
-    ),
-    io(
-        "getsockopt$size",
-        55,
-        args![
-            "sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Enum(&SO_SIZE),
-            "optval": out(SIZE_OUT, 4), "optlen": INTLEN_INOUT,
-        ],
-    )
-    .weight(1),
-    io(
-        "getsockopt$peercred",
-        55,
-        args![
-            "sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Const(17),
-            "optval": out(CRED_OUT, 12), "optlen": CREDLEN_INOUT,
-        ],
-    )
-    .weight(2),
-    io(
-        "setsockopt$int",
-        54,
-        args![
-            "sockfd": Ty::Fd(FD_SOCK), "level": SOL_SOCKET, "optname": Ty::Enum(&SO_SET),
-            "optval": in_struct(INT_IN, 4), "optlen": Ty::Const(4),
-        ],
-    )
-    .weight(2),
-    io(
-        "getsockname",
-        51,
-        args![
-            "sockfd": Ty::Fd(FD_SOCK | FD_PIPE), "addr": out(ADDR_OUT, 112), "addrlen": ADDRLEN_INOUT,
-        ],
-    )
-    .weight(2),
-    io(
-        "getpeername",
-        52,
-        args![
-            "sockfd": Ty::Fd(FD_SOCK), "addr": out(ADDR_OUT, 112), "addrlen": ADDRLEN_INOUT,
-        ],
-    )
-    .weight(2),
-    io(
-        "ioctl$siocinq",
-        16,
-        args![
-            "fd": Ty::Fd(FD_SOCK), "cmd": Ty::Const(0x541b), "arg": out(INT_OUT, 4),
-        ],
-    )
-    .weight(2),
     // Lengths stay within a page: how much of a longer one moves at once is not promised.
     io(
         "sendfile",
@@ -311,7 +176,7 @@ pub const CALLS: &[Desc] = &[
             "flags": Ty::Flags(&SPLICE),
         ],
     )
-    .blocks(),
+    .blocks().since("2.6.17"),
     io(
         "splice$from",
         275,
@@ -321,7 +186,7 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .blocks()
-    .weight(3),
+    .weight(3).since("2.6.17"),
     io(
         "splice$to",
         275,
@@ -331,7 +196,28 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .blocks()
-    .weight(3),
+    .weight(3).since("2.6.17"),
+    // The pages are the arena's: what they hold when the pipe is read is what they hold then, so nothing may write to
+    // them after (vmsplice(2) says so), and nothing does.
+    io(
+        "vmsplice",
+        278,
+        args![
+            "fd": Ty::Fd(FD_PIPE), "iov": IOV_IN, "nr_segs": Ty::Len(1), "flags": Ty::Flags(&SPLICE),
+        ],
+    )
+    .blocks()
+    .since("2.6.17"),
+    io(
+        "vmsplice$from",
+        278,
+        args![
+            "fd": Ty::Fd(FD_PIPE), "iov": IOV_OUT, "nr_segs": Ty::Len(1), "flags": Ty::Flags(&SPLICE),
+        ],
+    )
+    .blocks()
+    .weight(2)
+    .since("2.6.23"),
     io(
         "tee",
         276,
@@ -340,7 +226,7 @@ pub const CALLS: &[Desc] = &[
             "flags": Ty::Flags(&SPLICE),
         ],
     )
-    .blocks(),
+    .blocks().since("2.6.17"),
     io(
         "copy_file_range",
         326,

@@ -152,8 +152,37 @@ pub const CALLS: &[Desc] = &[
     .makes(makes![made_ret(Kind::Page)])
     .weight(4),
     mem("mlock", 149, args!["addr": Ty::Page, "len": LEN]).weight(1),
-    mem("mlock2", 325, args!["addr": Ty::Page, "len": LEN, "flags": Ty::Flags(&MLOCK)]).weight(1),
+    mem("mlock2", 325, args!["addr": Ty::Page, "len": LEN, "flags": Ty::Flags(&MLOCK)]).weight(1).since("4.4"),
     mem("munlock", 150, args!["addr": Ty::Page, "len": LEN]).weight(1),
+    // Key -1 is no key: what mprotect does.
+    mem(
+        "pkey_mprotect",
+        329,
+        args![
+            "addr": Ty::Page, "len": LEN, "prot": Ty::Flags(&PROT), "pkey": Ty::OneOf(&[u64::MAX, u64::MAX, u64::MAX, 15, 16]),
+        ],
+    )
+    .weight(2)
+    .since("4.9"),
+    // Keys belong to the address space, and whether there are any to the processor.
+    mem("pkey_alloc", 330, args!["flags": ZERO, "access_rights": Ty::OneOf(&[0, 1, 2, 3])])
+        .ret(Opaque)
+        .needs(NEED_FORK)
+        .weight(1)
+        .since("4.9"),
+    mem("pkey_free", 331, args!["pkey": Ty::OneOf(&[0, 15, 16, u64::MAX])]).needs(NEED_FORK).weight(1).since("4.9"),
+    mem("munlockall", 152, &[]).needs(NEED_FORK).weight(1),
+    mem("mlockall", 151, args!["flags": Ty::Flags(&MCL)]).needs(NEED_FORK).weight(1),
+    mem(
+        "mbind",
+        237,
+        args![
+            "addr": Ty::Page, "len": LEN, "mode": Ty::Enum(&MPOL), "nodemask": ZERO, "maxnode": ZERO,
+            "flags": ZERO,
+        ],
+    )
+    .weight(1)
+    .since("2.6.7"),
     // Both may end in SIGSEGV or SIGBUS, which is an outcome like any other.
     Desc::with(
         "poke",

@@ -1,14 +1,20 @@
-//! The description tables: one file an area, one entry a call or variant.
+//! The description tables: one entry a call or variant; a file an area, but that files, sockets and processes have two.
 
+mod attributes;
 mod dirs;
 mod events;
 mod files;
 mod io;
+mod ipc;
 mod memory;
 mod outside;
+mod proc;
 mod processes;
+mod sched;
 mod shapes;
 mod signals;
+mod sockets;
+mod sockopts;
 mod time;
 mod tty;
 
@@ -17,17 +23,23 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// In the order of [`Area::ALL`].
-const TABLES: [&[Desc]; 10] = [
+const TABLES: [&[Desc]; 16] = [
     tty::CALLS,
     outside::CALLS,
     files::CALLS,
+    attributes::CALLS,
     dirs::CALLS,
     io::CALLS,
+    sockets::CALLS,
+    sockopts::CALLS,
     events::CALLS,
     time::CALLS,
     processes::CALLS,
+    proc::CALLS,
+    sched::CALLS,
     memory::CALLS,
     signals::CALLS,
+    ipc::CALLS,
 ];
 static ALL: LazyLock<Vec<&'static Desc>> =
     LazyLock::new(|| TABLES.into_iter().flat_map(|table| table.iter()).collect());

@@ -1,5 +1,6 @@
 //! Processes: who they are, their limits and attributes, children and their ends, and the machine they see.
-//! Sources: getpid(2), credentials(7), prctl(2), getrlimit(2), sched(7), wait(2), kill(2), uname(2).
+//! Sources: getpid(2), credentials(7), capabilities(7), prctl(2), getrlimit(2), wait(2), kill(2), uname(2),
+//! personality(2), arch_prctl(2), seccomp(2), membarrier(2).
 //! Nothing here executes, clones or changes identities; `spawn` is the only way to a child.
 
 use super::shapes::*;
@@ -21,9 +22,22 @@ const NOFILE_IN: &[SField] = &[
 ];
 const FSIZE_IN: &[SField] =
     &[sf("rlim_cur", 0, 8, Ty::Int(&[0, 1, 100, 4096, u64::MAX])), sf("rlim_max", 8, 8, Ty::Enum(&RLIM))];
-const PARAM_OUT: &[OField] = &[of("sched_priority", 0, 4, Exact)];
 /// Structs of which nothing is compared; the first bytes stand for all.
 const OPAQUE_OUT: &[OField] = &[of("all", 0, 8, Opaque)];
+/// `struct __user_cap_header_struct` of oneself.
+const CAP_HEADER: &[SField] = &[sf("version", 0, 4, Ty::Enum(&CAP_VERSION))];
+/// Three words of the first capabilities and three of the rest: what is had by whom is up to the environment.
+const CAP_OUT: &[OField] = &[of("data", 0, 24, Opaque)];
+const CAP_IN: &[SField] =
+    &[sf("effective", 0, 4, Ty::OneOf(&[0, 0, 0, 1])), sf("permitted", 4, 4, Ty::OneOf(&[0]))];
+/// A segment's base is an address.
+const BASE_OUT: &[OField] = &[of("base", 0, 8, Meaning::Address)];
+const ACTION_IN: &[SField] = &[sf("action", 0, 4, Ty::Enum(&SECCOMP_RET))];
+/// Never less than what the child itself stands on.
+const STACK_IN: &[SField] = &[
+    sf("rlim_cur", 0, 8, Ty::OneOf(&[8 << 20, 1 << 20, 0, 16 << 20])),
+    sf("rlim_max", 8, 8, Ty::OneOf(&[8 << 20])),
+];
 const STATUS_OUT: &[OField] = &[of("wstatus", 0, 4, Exact)];
 const CODES: Ty = Ty::Int(&[0, 1, 7, 127, 255, 256]);
 
@@ -127,25 +141,6 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .since("2.6.36"),
-    // The raw call returns 20 minus the nice value.
-    process("getpriority", 140, args!["which": ZERO, "who": ZERO]),
-    // All of these mean 19: going back up is a matter of privileges.
-    process("setpriority", 141, args!["which": ZERO, "who": ZERO, "prio": Ty::Int(&[19, 20, 100])]).weight(1),
-    process(
-        "sched_getaffinity",
-        204,
-        args![
-            "pid": ZERO, "cpusetsize": Ty::Const(128), "mask": out(OPAQUE_OUT, 128),
-        ],
-    )
-    .ret(SizeHint)
-    .weight(1),
-    process("sched_getscheduler", 145, args!["pid": Ty::Pid]).weight(1),
-    process("sched_getparam", 143, args!["pid": Ty::Pid, "param": out(PARAM_OUT, 4)]).weight(1),
-    process("sched_get_priority_max", 146, args!["policy": Ty::Enum(&SCHED)]).weight(1),
-    process("sched_get_priority_min", 147, args!["policy": Ty::Enum(&SCHED)]).weight(1),
-    process("sched_rr_get_interval", 148, args!["pid": ZERO, "tp": out(OPAQUE_OUT, 16)]).weight(1),
-    process("sched_yield", 24, &[]).weight(1),
     process("uname", 63, args!["buf": out(OPAQUE_OUT, 390)]).weight(1),
     process("sysinfo", 99, args!["info": out(OPAQUE_OUT, 112)]).weight(1),
     process(
@@ -209,7 +204,7 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .blocks()
-    .weight(4),
+    .weight(4).since("2.6.9"),
     process(
         "waitid$pidfd",
         247,
@@ -221,6 +216,46 @@ pub const CALLS: &[Desc] = &[
     .blocks()
     .weight(1)
     .since("5.4"),
+    process("capget", 125, args!["hdrp": in_struct(CAP_HEADER, 8), "datap": out(CAP_OUT, 24)]),
+    // Giving up what is not there.
+    process("capset", 126, args!["hdrp": in_struct(CAP_HEADER, 8), "datap": in_struct(CAP_IN, 24)]).weight(1),
+    process("personality", 135, args!["persona": Ty::Flags(&PERSONA)]).ret(Opaque).weight(1),
+    process("personality$get", 135, args!["persona": Ty::Const(0xffff_ffff)]).ret(Opaque).weight(1),
+    process("arch_prctl$get", 158, args!["op": Ty::Enum(&ARCH_GET), "addr": out(BASE_OUT, 8)]).weight(1),
+    process("arch_prctl$set_gs", 158, args!["op": Ty::Const(0x1001), "addr": Ty::OneOf(&[0, 4096, 1 << 47, u64::MAX])])
+        .weight(1),
+    // SECCOMP_GET_ACTION_AVAIL
+    process("seccomp$avail", 317, args!["operation": Ty::Const(2), "flags": ZERO, "args": in_struct(ACTION_IN, 4)])
+        .weight(1)
+        .since("4.14"),
+    // Belongs to the address space.
+    process("membarrier", 324, args!["cmd": Ty::Enum(&MEMBARRIER), "flags": ZERO, "cpu_id": ZERO])
+        .needs(NEED_FORK)
+        .weight(1)
+        .since("4.14"),
+    process("membarrier$query", 324, args!["cmd": ZERO, "flags": ZERO, "cpu_id": ZERO])
+        .ret(SizeHint)
+        .weight(1)
+        .since("4.3"),
+    process("prctl$set_no_new_privs", 157, args!["option": Ty::Const(38), "arg2": Ty::OneOf(&[1, 1, 0, 2]), "arg3": ZERO, "arg4": ZERO, "arg5": ZERO])
+        .weight(1)
+        .since("3.5"),
+    process("prctl$set_thp_disable", 157, args!["option": Ty::Const(41), "disable": Ty::OneOf(&[0, 1]), "arg3": ZERO, "arg4": ZERO, "arg5": ZERO])
+        .needs(NEED_FORK)
+        .weight(1)
+        .since("3.15"),
+    process("prctl$get_thp_disable", 157, args!["option": Ty::Const(42), "arg2": ZERO, "arg3": ZERO, "arg4": ZERO, "arg5": ZERO])
+        .ret(Opaque)
+    .weight(1)
+        .since("3.15"),
+    // Which are in the bounding set is up to who made the environment.
+    process("prctl$capbset_read", 157, args!["option": Ty::Const(23), "cap": Ty::OneOf(&[0, 1, 12, 21, 35, 99])])
+        .ret(Opaque)
+        .weight(1),
+    process("prctl$get_securebits", 157, args!["option": Ty::Const(27)]).ret(Opaque).weight(1),
+    process("setrlimit$stack", 160, args!["resource": Ty::Const(3), "rlim": in_struct(STACK_IN, 16)]).weight(1),
+    // The program ends here, and nothing after it is run.
+    process("exit_group", 231, args!["status": ZERO]).weight(1),
     // Whether a process is there at all.
     process("kill$probe", 62, args!["pid": Ty::Pid, "sig": ZERO]).weight(1),
     // Tasks: what else calls of the program are made by (`@1 read(...)`), in the program's order.

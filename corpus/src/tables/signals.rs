@@ -1,5 +1,6 @@
-//! Signals: dispositions, masks, sending to oneself, waiting.
-//! Sources: signal(7), sigaction(2), sigprocmask(2), sigpending(2), sigwaitinfo(2), sigaltstack(2), tkill(2).
+//! Signals: dispositions, masks, sending to oneself and queueing values, waiting, the stack of handlers.
+//! Sources: signal(7), sigaction(2), sigprocmask(2), sigpending(2), sigwaitinfo(2), sigaltstack(2), tkill(2),
+//! rt_sigqueueinfo(2).
 
 use super::shapes::*;
 use crate::args;
@@ -25,6 +26,28 @@ const SIGACTION_OUT: &[OField] = &[
 const STACK_OUT: &[OField] =
     &[of("ss_sp", 0, 8, Address), of("ss_flags", 8, 4, Exact), of("ss_size", 16, 8, Exact)];
 const SIZE: Ty = Ty::Const(8);
+
+/// `stack_t`: a stack in the window, large enough or not.
+const STACK_IN: &[SField] = &[
+    sf("ss_sp", 0, 8, Ty::Page),
+    sf("ss_flags", 8, 4, Ty::OneOf(&[0, 0, 2, 1, 0x8000_0000, 4])),
+    sf("ss_size", 16, 8, Ty::OneOf(&[16_384, 16_384, 16_384, 2047, 0])),
+];
+/// `siginfo_t` as sigqueue(3) fills it in.
+const QUEUE_IN: &[SField] = &[
+    sf("si_code", 8, 4, Ty::Enum(&SI_CODE)),
+    sf("si_pid", 16, 4, Ty::Pid),
+    sf("si_uid", 20, 4, Ty::Enum(&OWNER)),
+    sf("si_value", 24, 8, Ty::Int(&[0, 7, 1 << 40, u64::MAX])),
+];
+const QUEUE_OUT: &[OField] = &[
+    of("si_signo", 0, 4, Exact),
+    of("si_errno", 4, 4, Exact),
+    of("si_code", 8, 4, Exact),
+    of("si_pid", 16, 4, Meaning::Pid),
+    of("si_uid", 20, 4, Exact),
+    of("si_value", 24, 8, Exact),
+];
 
 /// A call of this area.
 const fn signal(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
@@ -146,4 +169,38 @@ pub const CALLS: &[Desc] = &[
     .needs(NEED_SIG)
     .weight(2)
     .since("5.1"),
+    signal("tgkill", 234, args!["tgid": Ty::Pid, "tid": Ty::Pid, "sig": Ty::Signal])
+        .needs(NEED_SIG)
+        .weight(6),
+    // To oneself any code may be claimed, also the kernel's.
+    signal(
+        "rt_sigqueueinfo",
+        129,
+        args!["tgid": Ty::Pid, "sig": Ty::Signal, "uinfo": in_struct(QUEUE_IN, 128)],
+    )
+    .needs(NEED_SIG)
+    .weight(6),
+    signal(
+        "rt_tgsigqueueinfo",
+        297,
+        args!["tgid": Ty::Pid, "tid": Ty::Pid, "sig": Ty::Signal, "uinfo": in_struct(QUEUE_IN, 128)],
+    )
+    .needs(NEED_SIG)
+    .weight(4)
+    .since("2.6.31"),
+    // With the value that came with it (si_value lies where si_status does).
+    signal(
+        "rt_sigtimedwait$value",
+        128,
+        args![
+            "set": in_struct(SIGSET_IN, 8), "info": out(QUEUE_OUT, 128), "timeout": in_struct(SHORT_IN, 16),
+            "sigsetsize": SIZE,
+        ],
+    )
+    .blocks()
+    .weight(5),
+    // The stack is a place of the window that nobody need have mapped: only a handler with SA_ONSTACK looks.
+    signal("sigaltstack", 131, args!["ss": in_struct(STACK_IN, 24), "old_ss": out(STACK_OUT, 24)])
+        .needs(NEED_SIG)
+        .weight(3),
 ];

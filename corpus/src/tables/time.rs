@@ -75,7 +75,9 @@ pub const CALLS: &[Desc] = &[
         args!["clockid": Ty::Enum(&CLOCK), "res": out(RES_OUT, 16)],
     )
     .weight(2),
-    time("getcpu", 309, args!["cpu": out(CPU_OUT, 4), "node": out(NODE_OUT, 4), "tcache": ZERO]).weight(1),
+    time("getcpu", 309, args!["cpu": out(CPU_OUT, 4), "node": out(NODE_OUT, 4), "tcache": ZERO])
+        .weight(1)
+        .since("2.6.19"),
     vdso(
         "vdso_getcpu",
         wire::VDSO_GETCPU,

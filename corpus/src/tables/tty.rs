@@ -65,7 +65,8 @@ pub const CALLS: &[Desc] = &[
     )
     .makes(makes![made_fd(FD_TTY)])
     .needs(NEED_TTY)
-    .weight(36),
+    .weight(36)
+    .since("2.6.16"),
     // Status flags belong to the open file description: which descriptors share one is worth many programs.
     Desc::sys(
         "fcntl$setfl_tty",
@@ -84,7 +85,8 @@ pub const CALLS: &[Desc] = &[
         Fd,
     )
     .makes(makes![made_fd(FD_PTM)])
-    .needs(NEED_TTY),
+    .needs(NEED_TTY)
+    .since("2.6.16"),
     ioctl(
         "ioctl$tiocgptpeer",
         args!["fd": Ty::Fd(FD_PTM), "cmd": Ty::Const(0x5441), "arg": Ty::Flags(&O_TTY)],

@@ -116,7 +116,7 @@ impl Builder {
             Ty::Ptr(In::IovOut, _) => {
                 Arg::Group((0..self.below(MAX_IOV + 1)).map(|_| Arg::Out(self.below(64) as u32)).collect())
             }
-            Ty::Ptr(In::Nothing, Out::Dirents(room)) => Arg::Out(u32::from(*room)),
+            Ty::Ptr(In::Nothing, Out::Dirents(room) | Out::Lines(room, _)) => Arg::Out(u32::from(*room)),
             Ty::Ptr(In::Nothing, Out::Buf(max) | Out::Opaque(max)) => {
                 Arg::Out(self.below(usize::from(*max) + 1) as u32)
             }
@@ -148,6 +148,7 @@ impl Builder {
                 self.resource_or(Kind::Fd(*kinds), &[0, 3, 63, NO_FD, u64::MAX, -100i64 as u64, 0xffff_ff9c])
             }
             Ty::Pid => self.resource_or(Kind::Pid, &[0, NO_PID]),
+            Ty::Id(id) => self.resource_or(Kind::Id(*id), &[0, 7, u64::MAX]),
             Ty::Timer => self.resource_or(Kind::Timer, &[0, 7, u64::MAX]),
             Ty::Page => {
                 let page = wire::WINDOW + any % (wire::WINDOW_SIZE / 2 + 1);

@@ -177,10 +177,14 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
         outer::after();
     }
     if flags & PROG_MEM != 0 {
-        syscall(nr::MUNMAP, [WINDOW, WINDOW_SIZE, 0, 0, 0, 0]);
+        // What was mapped at a page of the window may end beyond it.
+        syscall(nr::MUNMAP, [WINDOW, 2 * WINDOW_SIZE, 0, 0, 0, 0]);
     }
     if flags & PROG_FS != 0 {
         world::empty_working_directory();
+    }
+    if flags & PROG_IPC != 0 {
+        world::remove_ipc();
     }
     child::append_trace(program, end, reply);
 }

@@ -16,6 +16,7 @@ pub mod nr {
     pub const RT_SIGACTION: u64 = 13;
     pub const RT_SIGPROCMASK: u64 = 14;
     pub const IOCTL: u64 = 16;
+    pub const SHMCTL: u64 = 31;
     pub const DUP2: u64 = 33;
     pub const NANOSLEEP: u64 = 35;
     pub const SETITIMER: u64 = 38;
@@ -26,6 +27,8 @@ pub mod nr {
     pub const UNAME: u64 = 63;
     pub const FCNTL: u64 = 72;
     pub const FLOCK: u64 = 73;
+    pub const SEMCTL: u64 = 66;
+    pub const MSGCTL: u64 = 71;
     pub const CHDIR: u64 = 80;
     pub const FCHMODAT: u64 = 268;
     pub const UMASK: u64 = 95;
@@ -48,6 +51,7 @@ pub mod nr {
     pub const WAITID: u64 = 247;
     pub const CLOCK_GETTIME: u64 = 228;
     pub const EXIT_GROUP: u64 = 231;
+    pub const MQ_UNLINK: u64 = 241;
     pub const OPENAT: u64 = 257;
     pub const MKDIRAT: u64 = 258;
     pub const NEWFSTATAT: u64 = 262;

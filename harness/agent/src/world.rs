@@ -359,3 +359,33 @@ fn remove(dir: i64, name: &[u8], depth: u32) -> bool {
     }
     syscall(nr::UNLINKAT, [dir as u64, at, AT_REMOVEDIR, 0, 0, 0]) == 0
 }
+
+/// Removes every System V object and the message queue that programs may have left: they outlive whoever made them. The
+/// agent is alone in its ipc namespace.
+pub fn remove_ipc() {
+    const IPC_RMID: u64 = 0;
+    // Per mechanism: *_INFO gives the highest index in use, *_STAT_ANY (or, before 4.17, *_STAT) an index's id.
+    // shmctl(2) and msgctl(2) take the buffer third, semctl(2) fourth.
+    let mechanisms = [(nr::SHMCTL, 14, [15, 13]), (nr::MSGCTL, 12, [13, 11]), (nr::SEMCTL, 19, [20, 18])];
+    for (call, info, stats) in mechanisms {
+        let mut buffer = [0u64; 16];
+        let to = buffer.as_mut_ptr() as u64;
+        let ask = |index: u64, command: u64| {
+            let semaphores = call == nr::SEMCTL;
+            let (third, fourth) = if semaphores { (command, to) } else { (to, 0) };
+            let second = if semaphores { 0 } else { command };
+            syscall(call, [index, second, third, fourth, 0, 0])
+        };
+        let highest = ask(0, info);
+        for index in 0..=highest.clamp(-1, 4096) {
+            for stat in stats {
+                let id = ask(index as u64, stat);
+                if id >= 0 {
+                    ask(id as u64, IPC_RMID);
+                    break;
+                }
+            }
+        }
+    }
+    syscall(nr::MQ_UNLINK, [QUEUE_NAME.as_ptr() as u64, 0, 0, 0, 0, 0]);
+}

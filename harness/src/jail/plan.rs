@@ -183,6 +183,7 @@ pub(super) fn jail(spec: &JailSpec, streams: Streams, privileged: bool) -> Resul
     steps.add("making / read-only", op);
     let host = Op::Hostname { name: c"parallax".to_owned(), domain: c"(none)".to_owned() };
     steps.add("setting the host name", host);
+    steps.add("bringing the loopback interface up", Op::Loopback);
     steps.add("entering /w", Op::Chdir(c"/w".to_owned()));
     steps.add("setting the umask", Op::Umask(0o022));
     if let Some(cpu) = spec.cpu {

@@ -98,6 +98,8 @@ pub(super) enum Op {
         name: CString,
         domain: CString,
     },
+    /// Brings the network namespace's own interface up: programs talk to themselves.
+    Loopback,
     Umask(u32),
     /// Resource, soft and hard limit.
     Limits(Vec<(u32, u64, u64)>),
@@ -212,6 +214,7 @@ fn take(op: &Op, report: RawFd, trees: &mut [RawFd; MAX_TREES]) -> Sys {
         Op::Chdir(path) => sys::chdir(path),
         Op::Pivot => sys::pivot_here(),
         Op::Hostname { name, domain } => sys::name_host(name, domain),
+        Op::Loopback => sys::loopback_up(),
         Op::Umask(mask) => {
             sys::umask(*mask);
             Ok(())

@@ -311,6 +311,28 @@ pub(super) fn name_host(name: &CStr, domain: &CStr) -> Sys {
     }
 }
 
+/// Sets `IFF_UP` of `lo` (netdevice(7)), which a new network namespace leaves down. A kernel without IPv4 has none.
+pub(super) fn loopback_up() -> Sys {
+    const DOMAIN_TYPE: [usize; 2] =
+        [libc::AF_INET as usize, (libc::SOCK_DGRAM | libc::SOCK_CLOEXEC) as usize];
+    // struct ifreq: the name, then flags.
+    let mut request = [0u8; 40];
+    request[..2].copy_from_slice(b"lo");
+    request[16..18].copy_from_slice(&(libc::IFF_UP as u16).to_le_bytes());
+    // SAFETY: `request` is a struct ifreq; the descriptor is ours and closed here.
+    unsafe {
+        let socket = match call(libc::SYS_socket, [DOMAIN_TYPE[0], DOMAIN_TYPE[1], 0, 0, 0, 0]) {
+            Ok(socket) => socket,
+            Err(Errno::EAFNOSUPPORT) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let set =
+            call(libc::SYS_ioctl, [socket, libc::SIOCSIFFLAGS as usize, request.as_ptr() as usize, 0, 0, 0]);
+        let _ = call(libc::SYS_close, [socket, 0, 0, 0, 0, 0]);
+        set.map(drop)
+    }
+}
+
 /// `seccomp(2)`: installs a filter; with `SECCOMP_FILTER_FLAG_NEW_LISTENER` gives the listener.
 pub(super) fn install_filter(program: &[libc::sock_filter], flags: u64) -> Sys<RawFd> {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };

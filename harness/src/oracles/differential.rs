@@ -2,7 +2,7 @@
 
 use super::{Class, Evidence, Finding, Verdict};
 use parallax_corpus::compile::{Span, fields_of};
-use parallax_corpus::desc::{Desc, Dur, Kind, Out, Ty};
+use parallax_corpus::desc::{Desc, Dur, Kind, Line, Out, Ty, said};
 use parallax_corpus::names::errno_name;
 use parallax_corpus::text::{show_meaning, show_ret};
 use parallax_corpus::{Meaning, Outcome, State};
@@ -238,6 +238,11 @@ fn compare_bytes(desc: &Desc, spans: &[Span], native: &Outcome, target: &Outcome
                     });
                 }
             }
+            Ty::Ptr(_, Out::Lines(_, lines)) => {
+                if let Some(difference) = compare_lines(lines, (a, native.ret), (b, target.ret)) {
+                    return Some(difference);
+                }
+            }
             _ if a != b => {
                 return Some(Difference {
                     field: argument.name.into(),
@@ -250,6 +255,25 @@ fn compare_bytes(desc: &Desc, spans: &[Span], native: &Outcome, target: &Outcome
         }
     }
     None
+}
+
+/// The first of the lines looked at that Linux has and the target has not, or otherwise.
+fn compare_lines(
+    lines: &'static [Line],
+    (a, read): (&[u8], i64),
+    (b, theirs): (&[u8], i64),
+) -> Option<Difference> {
+    let theirs = said(lines, b, theirs);
+    said(lines, a, read).into_iter().find_map(|(line, native)| {
+        let target = theirs.iter().find(|(other, _)| *other == line).map(|(_, value)| value.as_str());
+        let kind = match target {
+            None => "line missing",
+            Some(target) if target != native => "another value",
+            Some(_) => return None,
+        };
+        let target = target.unwrap_or("no such line").to_owned();
+        Some(Difference { field: line.key.to_owned(), native, target, kind: kind.into() })
+    })
 }
 
 /// How two values differ by their meaning, or `None`.

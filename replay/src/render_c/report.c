@@ -223,6 +223,42 @@ static MAYBE int expect_listing(int call, unsigned at, const struct name *expect
 	printf(bad ? ", got %d\n" : "\n", found);
 	return bad;
 }
+/* A line of a text: what stands behind its key, blank by blank or as a number without its free bits. */
+static MAYBE int expect_line(int call, unsigned at, const char *key, const char *expected, int base, unsigned long free)
+{
+	char text[8192], got[256] = "";
+	const unsigned char *bytes = output(call, at, 0);
+	long end = bytes && made(call) ? S->o[call].ret : 0;
+	int there = 0;
+	if (end < 0 || end >= (long)sizeof text)
+		end = 0;
+	if (end)
+		memcpy(text, bytes, end);
+	text[end] = 0;
+	for (char *line = strtok(text, "\n"); line && !there; line = strtok(0, "\n")) {
+		size_t n = strlen(key);
+		if (strncmp(line, key, n) || !strchr(": \t", line[n]) || !line[n])
+			continue;
+		there = 1;
+		for (char *word = strtok(line + n, ": \t"); word; word = strtok(0, " \t")) {
+			if (strlen(got) + strlen(word) + 2 > sizeof got)
+				break;
+			if (*got)
+				strcat(got, " ");
+			if (base)
+				snprintf(got + strlen(got), sizeof got - strlen(got), base == 8 ? "0o%lo" : "0x%lx",
+					strtoul(word, 0, base) & ~free);
+			else
+				strcat(got, word);
+		}
+	}
+	int bad = verdict(there && !strcmp(got, expected));
+	printf("%s is \"%s\"", key, expected);
+	if (bad)
+		printf(there ? ", got \"%s\"" : ", there is no such line", got);
+	putchar('\n');
+	return bad;
+}
 static MAYBE int expect_clock(int call, const char *name, int at, enum unit unit, int clock)
 {
 	__int128 ns = 0, off = 1;

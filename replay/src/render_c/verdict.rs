@@ -5,7 +5,7 @@ use super::literals::{Tables, long, quoted};
 use crate::outcomes::listing;
 use crate::repro::Repro;
 use parallax_corpus::compile::{FieldAt, fields_of};
-use parallax_corpus::desc::{Clk, Dur, Op, Out, Ty, Unit};
+use parallax_corpus::desc::{Clk, Dur, Line, Op, Out, Ty, Unit};
 use parallax_corpus::wire::OP_SPAWN;
 use parallax_corpus::{Arg, Call, Code, End, Meaning, Outcome, Program, State, text};
 use std::fmt::Write;
@@ -50,7 +50,10 @@ fn outputs(c: &mut String, code: &Code, k: usize, tables: &mut Tables) {
     let mut at = 0;
     for span in spans {
         let argument = &desc.args[span.arg as usize];
-        if !matches!(argument.ty, Ty::Ptr(_, Out::Fields(..) | Out::Array(..) | Out::Dirents(_))) {
+        if !matches!(
+            argument.ty,
+            Ty::Ptr(_, Out::Fields(..) | Out::Array(..) | Out::Dirents(_) | Out::Lines(..))
+        ) {
             let _ = writeln!(c, "\tfield({k}, \"{}\", {at}, {}, BYTES, 0);", argument.name, span.len);
         }
         at += span.len as usize;
@@ -213,6 +216,11 @@ impl Expectation<'_, '_> {
             let range = at..at + span.len as usize;
             let argument = &desc.args[span.arg as usize];
             let theirs = self.repro.target.outcomes[k].out.get(range.clone());
+            if let Ty::Ptr(_, Out::Lines(_, lines)) = argument.ty {
+                if let Some(check) = self.line(k, lines, range.clone(), native) {
+                    return check;
+                }
+            }
             if argument.name == self.repro.finding.field
                 && (found.is_none() || native.out.get(range.clone()) != theirs)
             {
@@ -234,6 +242,24 @@ impl Expectation<'_, '_> {
             let _ = writeln!(c, "\t\t{{ \"{}\", {kind} }},", quoted(&name));
         }
         c + "\t\t{ 0, 0 },\n\t};\n" + &returns(format!("expect_listing({k}, {at}, entries)"))
+    }
+
+    /// The line of a text that the finding names.
+    fn line(
+        &self,
+        k: usize,
+        lines: &'static [Line],
+        range: std::ops::Range<usize>,
+        native: &Outcome,
+    ) -> Option<String> {
+        let line = lines.iter().find(|line| line.key == self.repro.finding.field)?;
+        let value = line.value(native.out.get(range.clone())?)?;
+        let (base, free) = line.rest.number().unwrap_or((0, 0));
+        let (key, value) = (quoted(line.key.as_bytes()), quoted(value.as_bytes()));
+        Some(returns(format!(
+            "expect_line({k}, {}, \"{key}\", \"{value}\", {base}, {free:#x}ul)",
+            range.start
+        )))
     }
 
     /// Pids and inodes: which earlier values are the same one as the finding's.
