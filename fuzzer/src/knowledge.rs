@@ -127,7 +127,10 @@ pub fn liked_kinds(id: CallId, argument: &str, kinds: FdKinds) -> FdKinds {
 
 /// Whether a call needs the pid of a process that is there: 0 is nobody to it.
 pub fn needs_pid(id: CallId) -> bool {
-    matches!(id.desc().base_name(), "tkill" | "kill" | "pidfd_open") || id.name() == "ioctl$tiocspgrp"
+    matches!(
+        id.desc().base_name(),
+        "tkill" | "tgkill" | "kill" | "pidfd_open" | "rt_sigqueueinfo" | "rt_tgsigqueueinfo"
+    ) || matches!(id.name(), "ioctl$tiocspgrp" | "sendmsg$creds")
 }
 
 /// Whether a call waits for a child.
@@ -160,7 +163,10 @@ pub fn children(program: &Program) -> Vec<ResRef> {
 
 /// Whether a call sends a signal.
 pub fn sends(id: CallId) -> bool {
-    matches!(id.desc().base_name(), "tkill" | "kill" | "pidfd_send_signal")
+    matches!(
+        id.desc().base_name(),
+        "tkill" | "tgkill" | "kill" | "pidfd_send_signal" | "rt_sigqueueinfo" | "rt_tgsigqueueinfo"
+    )
 }
 
 /// The signals the program set a handler for, or ignores.

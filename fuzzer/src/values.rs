@@ -107,8 +107,13 @@ pub fn flags(dice: &mut impl Dice, set: &FlagSet) -> u64 {
             value |= bits;
         }
     }
-    value
+    // A bit that no set has: some calls refuse it, some must ignore it.
+    let known = set.names.iter().any(|(_, bits)| bits & UNKNOWN_BIT != 0);
+    if !known && dice.below(1000) < 7 { value | UNKNOWN_BIT } else { value }
 }
+
+/// No flag of any call has it, but for `SA_ONSTACK`.
+const UNKNOWN_BIT: u64 = 1 << 27;
 
 fn access_mode(dice: &mut impl Dice, set: &FlagSet) -> u64 {
     let wanted = match dice.below(20) {
