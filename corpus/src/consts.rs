@@ -258,8 +258,8 @@ flags! {
     SI_CODE { SI_QUEUE = -1i64 as u32, SI_TIMER = -2i64 as u32, SI_MESGQ = -3i64 as u32, SI_USER = 0 }
     /// kcmp(2) has no names here; what futex(2) compares in FUTEX_WAKE_OP: add one to the second word, wake if it was 0.
     WAKE_OP { ADD_1_EQ_0 = 0x1000_1000, SET_5_NE_0 = 0x0100_5000, OR_1_LT_9 = 0x2200_1009, BAD_OP = 0x7000_0000 }
-    /// No limit.
-    RLIM { RLIM_INFINITY = u64::MAX }
+    /// The largest file that the agent allows, which no program may raise, and no limit.
+    RLIM { FSIZE_MAX = 16 << 20, RLIM_INFINITY = u64::MAX }
     /// The only hard limit of descriptors that programs set: raising one again needs a privilege.
     NOFILE_MAX { NOFILE_MAX = 256 }
     /// Scheduling policies.

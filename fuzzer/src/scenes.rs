@@ -93,8 +93,10 @@ pub const SCENES: &[&str] = &[
     tcp!("setsockopt$tcp(r2, TCP_NODELAY, {1}, 4)"),
     tcp!("getsockopt$tcp(r2, TCP_NODELAY, out, {4})"),
     tcp!("ioctl$siocoutq(r2, out)"),
-    tcp!("r3 = socket$tcp(SOCK_STREAM, 0)\nbind$taken(r3, {r1, LOOPBACK}, 16)"),
-    udp!("bind$taken(r2, {r1, INADDR_ANY}, 16)"),
+    "r0 = socket$udp(SOCK_DGRAM, 0)\nsetsockopt$flag(r0, SO_REUSEADDR, {1}, 4)\n\
+     bind$in(r0, {AF_INET, LOOPBACK}, 16)\nr1 = getsockname$in(r0, out, {16})\n\
+     r2 = socket$udp(SOCK_DGRAM, 0)\nsetsockopt$flag(r2, SO_REUSEADDR, {1}, 4)\n\
+     bind$taken(r2, {r1, LOOPBACK}, 16)",
     udp!("sendto$in(r2, \"hello\", 0, {r1, LOOPBACK}, 16)"),
     udp!("sendto$in(r2, \"hello\", 0, {r1, LOOPBACK}, 16)\nrecvfrom$in(r0, out[16], 0, out, {16})"),
     udp!("connect$in(r2, {r1, LOOPBACK}, 16)\nsendmmsg(r2, 1, 0, [\"ab\", \"c\"])"),
@@ -168,8 +170,23 @@ pub const SCENES: &[&str] = &[
     "r0, r1 = pipe(out)\nvmsplice(r1, [\"hello\", \"you\"], 0)\nread(r0, out[16])",
     "r0, r1 = pipe(out)\nwrite(r1, \"hello\")\nvmsplice$from(r0, [out[4], out[4]], 0)",
     "futex$lock_pi({0}, 6)",
+    "setrlimit$fsize({4096, FSIZE_MAX})",
+    "openat2(\"f0\", {O_RDWR|O_CREAT, 0o644, 0})",
+    "mkdirat(\"d0\", 0o755)\nopenat2(\"d0\", {O_DIRECTORY, 0, RESOLVE_BENEATH})",
+    "openat2$size({O_DIRECTORY, 0}, 24)",
+    "r0 = gettid()\nrt_sigprocmask$block({{SIGUSR1}})\ntkill(r0, SIGUSR1)\nr1 = signalfd4({{SIGUSR1}}, SFD_NONBLOCK)\n\
+     read$signal(r1, out)",
+    "r0 = inotify_init1(IN_NONBLOCK)\ninotify_add_watch$cwd(r0, IN_CREATE)\nopenat$create(\"f0\", 0o644)\n\
+     read$inotify(r0, out)",
+    "r0 = inotify_init1(IN_NONBLOCK)\ninotify_add_watch$cwd(r0, IN_CREATE)\ninotify_rm_watch(r0, 1)",
+    "r0 = spawn(1000, 0)\nsetpgid(r0, r0)",
+    "rt_sigaction$set(SIGHUP, {SIG_IGN, 0, {}})\nioctl$tiocnotty(0)",
+    "r0 = openat$create(\"f0\", 0o644)\nwrite$file(r0, \"hello\")\nlseek$data(r0, 0)",
+    "r0, r1 = pipe(out)\nr2, r3 = pipe(out)\nwrite(r1, \"hello\")\nsplice(r0, r3, 100, 0)",
+    "mlockall(MCL_FUTURE)",
+    "socket$odd(AF_UNIX, 1, 1)",
     "umask(0o077)\nrt_sigprocmask$block({{SIGUSR1}})\nr0 = openat$status(O_RDONLY)\nread$lines(r0, out[2048])",
-    "setrlimit$fsize({4096, RLIM_INFINITY})\nr0 = openat$limits(O_RDONLY)\nread$lines(r0, out[2048])",
+    "setrlimit$fsize({4096, FSIZE_MAX})\nr0 = openat$limits(O_RDONLY)\nread$lines(r0, out[2048])",
     "r0 = openat$append(\"f0\", 0o644)\nwrite$file(r0, \"hello\")\nr1 = openat$fdinfo3(O_RDONLY)\n\
      read$lines(r1, out[2048])",
     "r0, r1 = pipe2(out, O_NONBLOCK)\nr2 = openat$fdinfo4(O_CLOEXEC)\nread$lines(r2, out[2048])",

@@ -91,6 +91,9 @@ pub fn int(dice: &mut impl Dice, interesting: &[u64], size: u8) -> u64 {
 pub fn flags(dice: &mut impl Dice, set: &FlagSet) -> u64 {
     let has_mode = bit_named(set, |n| n == "O_RDWR").is_some();
     let mut value = if has_mode { access_mode(dice, set) } else { 0 };
+    // A socket has one type, which is no bit.
+    let kinds: Vec<u64> = set.names.iter().filter(|n| is_socket_type(n)).map(|(_, kind)| *kind).collect();
+    value |= dice.pick(&kinds).copied().unwrap_or(0);
     // An empty mask asks for nothing and is refused.
     let watches = set.names.iter().any(|(name, _)| name.starts_with("IN_"));
     if watches || bit_named(set, |n| n == "EPOLLIN").is_some() {
@@ -103,13 +106,18 @@ pub fn flags(dice: &mut impl Dice, set: &FlagSet) -> u64 {
             .iter()
             .any(|s| name.starts_with(s));
         let mode = matches!(*name, "O_RDWR" | "O_WRONLY" | "O_RDONLY");
-        if !(has_mode && mode || special && !dice.percent(15)) {
+        let of_socket = is_socket_type(&(*name, *bits)) && !dice.percent(5);
+        if !(has_mode && mode || of_socket || special && !dice.percent(15)) {
             value |= bits;
         }
     }
     // A bit that no set has: some calls refuse it, some must ignore it.
     let known = set.names.iter().any(|(_, bits)| bits & UNKNOWN_BIT != 0);
     if !known && dice.below(1000) < 7 { value | UNKNOWN_BIT } else { value }
+}
+
+fn is_socket_type(named: &(&str, u64)) -> bool {
+    named.0.starts_with("SOCK_") && named.1 < 16
 }
 
 /// No flag of any call has it, but for `SA_ONSTACK`.

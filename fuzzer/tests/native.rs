@@ -157,7 +157,7 @@ fn what_is_said_to_be_fruitless_is() {
     let generator = Generator::new(&[]);
     let mut dice = StdRand::with_seed(7);
     let mut programs = Vec::new();
-    for (name, _) in FRUITLESS {
+    for (name, _) in FRUITLESS.iter().filter(|(_, why)| !why.starts_with("needs a processor")) {
         let id = CallId::named(name).unwrap_or_else(|| panic!("{name} is no call"));
         for _ in 0..8 {
             let mut program = Program::default();

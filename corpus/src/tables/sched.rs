@@ -12,7 +12,8 @@ const PARAM_OUT: &[OField] = &[of("sched_priority", 0, 4, Exact)];
 /// Structs of which nothing is compared; the first bytes stand for all.
 const OPAQUE_OUT: &[OField] = &[of("all", 0, 8, Opaque)];
 /// Only 0 goes with the policies that need no privilege.
-const PARAM_IN: &[SField] = &[sf("sched_priority", 0, 4, Ty::OneOf(&[0, 0, 0, 0, 1, 99, 100, 0xffff_ffff]))];
+const PARAM_IN: &[SField] =
+    &[sf("sched_priority", 0, 4, Ty::OneOf(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 99, 100, 0xffff_ffff]))];
 /// `struct sched_attr` in its first version.
 const ATTR_IN: &[SField] = &[
     sf("size", 0, 4, Ty::OneOf(&[48, 48, 48, 56, 47, 0])),
