@@ -28,7 +28,7 @@ impl Meaning {
             Meaning::Clock(Clk::Arg(_), _) => {
                 "a reading of the clock asked for, between the readings around the call"
             }
-            Meaning::Duration(Dur::Left, _) => "a time left, not compared",
+            Meaning::Duration(Dur::Left, _) => "a time left, compared to the minute",
             Meaning::Duration(Dur::Children, _) => {
                 "CPU time of waited-for children, bounded by the wall time"
             }
