@@ -6,7 +6,7 @@
 
 use super::{Evidence, Verdict, ms, times_of};
 use parallax_corpus::desc::{Clk, Ty, Unit};
-use parallax_corpus::{Arg, Clocks, Meaning, Trace};
+use parallax_corpus::{Arg, Clocks, Meaning, State, Trace};
 
 /// Coarse clocks stand still for a tick (at most 10 ms, `CONFIG_HZ=100`), and `time` follows them.
 const TICK: i128 = 20_000_000;
@@ -29,7 +29,8 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
             return Verdict::Diverge(evidence.finding("clocks", k, "monotonic", shown, "backwards".into()));
         }
         // One that was left waiting returned behind later calls.
-        if evidence.target.outcomes[k].woken.is_none() {
+        let outcome = &evidence.target.outcomes[k];
+        if outcome.woken.is_none() && outcome.state == State::Done {
             last = target.mono_after;
         }
         let theirs = out_of_bounds(&evidence, evidence.target, k, &target);
