@@ -10,53 +10,69 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The first call whose outcomes differ in a way their meanings do not allow.
 pub fn judge(evidence: Evidence<'_>) -> Verdict {
+    if evidence.code.calls.is_empty() {
+        return Verdict::NotApplicable;
+    }
     let mut names = Renaming::default();
-    for k in 0..evidence.code.calls.len() {
-        let desc = evidence.code.calls[k].id.desc();
-        let (native, target) = (&evidence.native.outcomes[k], &evidence.target.outcomes[k]);
-        let Some(difference) = compare(desc, &evidence.code.spans[k], native, target, &mut names) else {
-            continue;
-        };
-        let mut finding = evidence.finding(
-            "differential",
-            k,
-            &difference.field,
-            (difference.native, difference.target),
-            difference.kind,
-        );
-        if is_unsupported(native, target) {
-            finding.class = Class::Unsupported;
-            finding.kind = "unsupported".into();
-            finding.name = desc.base_name().to_owned();
-            finding.cause.clone_from(&finding.name);
-        } else if finding.kind == SHIFTED {
-            // Whichever call shows it.
-            finding.name = "descriptors".to_owned();
-            finding.cause = taker(&evidence, k).to_owned();
-        }
-        return Verdict::Diverge(finding);
+    let first = (0..evidence.code.calls.len()).find_map(|k| at(&evidence, k, &mut names));
+    first.or_else(|| ends(&evidence)).or_else(|| stops(&evidence)).map_or(Verdict::Agree, Verdict::Diverge)
+}
+
+/// Whether the two sides differ at that call, in that field and in that way, whatever differed before it.
+pub fn differs_at(evidence: Evidence<'_>, call: usize, field: &str, kind: &str) -> bool {
+    let mut names = Renaming::default();
+    let last = (0..evidence.code.calls.len()).take(call + 1).map(|k| at(&evidence, k, &mut names)).last();
+    last.flatten().is_some_and(|f| f.call == call && f.field == field && f.kind == kind)
+}
+
+/// The difference at one call, if there is one.
+fn at(evidence: &Evidence<'_>, k: usize, names: &mut Renaming) -> Option<Finding> {
+    let desc = evidence.code.calls[k].id.desc();
+    let (native, target) = (evidence.native.outcomes.get(k)?, evidence.target.outcomes.get(k)?);
+    let difference = compare(desc, &evidence.code.spans[k], native, target, names)?;
+    let shown = (difference.native, difference.target);
+    let mut finding = evidence.finding("differential", k, &difference.field, shown, difference.kind);
+    if lacks(native, target) {
+        finding.class = Class::Unsupported;
+        finding.kind = "unsupported".into();
+        finding.name = desc.base_name().to_owned();
+        finding.cause.clone_from(&finding.name);
+        finding.field = "ret".into();
+    } else if finding.kind == SHIFTED {
+        // Whichever call shows it.
+        finding.name = "descriptors".to_owned();
+        finding.cause = taker(evidence, k).to_owned();
     }
-    if evidence.native.end != evidence.target.end {
-        // The call it died in, not the last one of the program.
-        let died = evidence.native.outcomes.iter().position(|o| o.state == State::Died);
-        if let Some(last) = died.or(evidence.code.own.checked_sub(1)) {
-            let shown = (format!("{:?}", evidence.native.end), format!("{:?}", evidence.target.end));
-            let kind = format!("{} became {}", shown.0, shown.1);
-            return Verdict::Diverge(evidence.finding("differential", last, "end", shown, kind));
-        }
+    Some(finding)
+}
+
+/// The program as a whole came to another end.
+fn ends(evidence: &Evidence<'_>) -> Option<Finding> {
+    let (native, target) = (evidence.native.end, evidence.target.end);
+    if native == target {
+        return None;
     }
-    if evidence.native.stops != evidence.target.stops {
-        let (a, b) = (evidence.native.stops, evidence.target.stops);
-        let stopped = if a < b { evidence.target.stopped_in } else { evidence.native.stopped_in };
-        // The call it was stopped in, which a hostile file may place anywhere.
-        let stopped = stopped.map(usize::from).filter(|&k| k < evidence.code.calls.len());
-        if let Some(last) = stopped.or(evidence.code.own.checked_sub(1)) {
-            let kind = if a < b { "stopped too often" } else { "not stopped" };
-            let shown = (format!("stopped {a} times"), format!("stopped {b} times"));
-            return Verdict::Diverge(evidence.finding("differential", last, "stops", shown, kind.into()));
-        }
+    // The call it died in, not the last one of the program.
+    let died = evidence.native.outcomes.iter().position(|o| o.state == State::Died);
+    let last = died.filter(|&k| k < evidence.code.calls.len()).or(evidence.code.own.checked_sub(1))?;
+    let shown = (format!("{native:?}"), format!("{target:?}"));
+    let kind = format!("{} became {}", shown.0, shown.1);
+    Some(evidence.finding("differential", last, "end", shown, kind))
+}
+
+/// The program was stopped more often on one side.
+fn stops(evidence: &Evidence<'_>) -> Option<Finding> {
+    let (a, b) = (evidence.native.stops, evidence.target.stops);
+    if a == b {
+        return None;
     }
-    Verdict::Agree
+    let stopped = if a < b { evidence.target.stopped_in } else { evidence.native.stopped_in };
+    // The call it was stopped in, which a hostile file may place anywhere.
+    let stopped = stopped.map(usize::from).filter(|&k| k < evidence.code.calls.len());
+    let last = stopped.or(evidence.code.own.checked_sub(1))?;
+    let kind = if a < b { "stopped too often" } else { "not stopped" };
+    let shown = (format!("stopped {a} times"), format!("stopped {b} times"));
+    Some(evidence.finding("differential", last, "stops", shown, kind.into()))
 }
 
 /// The call that most likely took a descriptor and did not give it back, given the one that shows it: the first that
@@ -71,10 +87,21 @@ fn taker(evidence: &Evidence<'_>, shows: usize) -> &'static str {
     laid.or(own.checked_sub(1)).map_or("start", name)
 }
 
-/// The layer has no such call: `ENOSYS` where Linux says something else.
-fn is_unsupported(native: &Outcome, target: &Outcome) -> bool {
+/// The layer has no such call: `ENOSYS` where Linux says, or does, something else.
+pub(super) fn lacks(native: &Outcome, target: &Outcome) -> bool {
     const ENOSYS: i32 = 38;
-    target.errno() == Some(ENOSYS) && native.state == State::Done && native.errno() != Some(ENOSYS)
+    let ran = matches!(native.state, State::Done | State::Died | State::Blocked);
+    target.errno() == Some(ENOSYS) && ran && native.errno() != Some(ENOSYS)
+}
+
+/// How an answer differs that says "there is no such thing here": whatever Linux made of the arguments, since a layer
+/// that lacks a request says so before it looks at them. `None` for other answers.
+fn refused(desc: &Desc, native: &Outcome, target: &Outcome) -> Option<String> {
+    const ENOTTY: i32 = 25;
+    const EOPNOTSUPP: i32 = 95;
+    let errno = target.errno()?;
+    let refuses = errno == EOPNOTSUPP || errno == ENOTTY && desc.base_name() == "ioctl";
+    (refuses && native.errno() != Some(errno)).then(|| format!("answered {}", errno_name(errno)))
 }
 
 /// A descriptor's number is not the lowest free one.
@@ -125,7 +152,11 @@ fn compare(
     names: &mut Renaming,
 ) -> Option<Difference> {
     if native.state != target.state {
-        // A call that died, blocked or returned: how it ended is the difference.
+        if [native, target].iter().any(|o| o.state == State::Blocked) && !lacks(native, target) {
+            // The oracle of blocked calls says it.
+            return None;
+        }
+        // A call that died or returned: how it ended is the difference.
         return Some(Difference {
             field: "state".into(),
             native: show_state(desc, native),
@@ -141,7 +172,8 @@ fn compare(
             field: "ret".into(),
             native: show_ret(desc.ret, native.ret),
             target: show_ret(desc.ret, target.ret),
-            kind: format!("{} became {}", state_kind(native), state_kind(target)),
+            kind: refused(desc, native, target)
+                .unwrap_or_else(|| format!("{} became {}", state_kind(native), state_kind(target))),
         });
     }
     if native.errno().is_some() {
@@ -296,9 +328,6 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
             if diff == 0 {
                 return None;
             }
-            if b & !set.free == 0 {
-                return Some("lost all".into());
-            }
             // What Linux has and the target has not, or the other way round; of values that share bits (the sizes
             // and speeds of termios) the one that is there as a whole.
             let whole = |value: u64| {
@@ -350,7 +379,7 @@ fn word(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b))
 }
 
-fn state_kind(outcome: &Outcome) -> String {
+pub(super) fn state_kind(outcome: &Outcome) -> String {
     match (outcome.state, outcome.errno()) {
         (State::Done, None) => "success".into(),
         (State::Done, Some(errno)) => errno_name(errno).into(),
@@ -358,7 +387,7 @@ fn state_kind(outcome: &Outcome) -> String {
     }
 }
 
-fn show_state(desc: &Desc, outcome: &Outcome) -> String {
+pub(super) fn show_state(desc: &Desc, outcome: &Outcome) -> String {
     match outcome.state {
         State::Done => show_ret(desc.ret, outcome.ret),
         _ => state_kind(outcome),
@@ -397,16 +426,6 @@ fn listing(bytes: &[u8], ret: i64) -> BTreeSet<(String, u8)> {
 fn show_listing(entries: &BTreeSet<(String, u8)>) -> String {
     let names: Vec<String> = entries.iter().map(|(name, kind)| format!("{name} (type {kind})")).collect();
     format!("[{}]", names.join(", "))
-}
-
-impl Finding {
-    /// One line for people.
-    pub fn line(&self) -> String {
-        format!(
-            "{}.{}: native {}, target {} ({})",
-            self.name, self.field, self.native, self.target, self.kind
-        )
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,21 @@
 //! Oracles: what two traces of one program say about the layer. One file an oracle.
 
+pub mod blocked;
+pub mod children;
+pub mod class;
 pub mod clocks;
 pub mod differential;
 pub mod layer;
 pub mod memory;
+pub mod repeat;
 pub mod rusage;
+pub mod state;
+pub mod tasks;
 pub mod woken;
 
 use parallax_corpus::compile::fields_of;
 use parallax_corpus::desc::Unit;
-use parallax_corpus::{Arg, Code, End, Meaning, Trace};
+use parallax_corpus::{Code, End, Meaning, Trace};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -17,14 +23,39 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
-    /// An output differs, or an invariant is broken on the target alone.
-    Divergence,
-    /// The target does not have the call at all (`ENOSYS`).
+    /// The target has the thing and does it otherwise.
+    #[serde(alias = "divergence")]
+    Semantic,
+    /// The target lacks the call, or the request, and says so.
     Unsupported,
+    /// The target reports a release of Linux older than the one that brought what it lacks.
+    VersionSkew,
     /// The whole layer gave no answer.
     Hang,
     /// The whole layer died.
     Crash,
+}
+
+impl Class {
+    /// All of them, in the order they are told in.
+    pub const ALL: [Class; 5] =
+        [Class::Crash, Class::Hang, Class::Semantic, Class::VersionSkew, Class::Unsupported];
+
+    /// Its name, as it is stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Semantic => "semantic",
+            Class::Unsupported => "unsupported",
+            Class::VersionSkew => "version-skew",
+            Class::Hang => "hang",
+            Class::Crash => "crash",
+        }
+    }
+
+    /// The layer as a whole was lost: every run costs a new one.
+    pub fn is_layer(self) -> bool {
+        matches!(self, Class::Hang | Class::Crash)
+    }
 }
 
 /// One difference: the first one of a program.
@@ -38,8 +69,8 @@ pub struct Finding {
     pub call: usize,
     /// That call's name.
     pub name: String,
-    /// The program's call the finding is laid to: the call itself, or for a probe the last call that used
-    /// what is probed.
+    /// The program's call the finding is laid to: the call itself, or where state was looked at the call that made
+    /// it differ. A guess until triage has replayed the program's beginnings.
     pub cause: String,
     /// Which output: `ret`, `errno`, `state`, a field's name, ...
     pub field: String,
@@ -51,7 +82,8 @@ pub struct Finding {
     pub kind: String,
 }
 
-/// What makes two findings the same bug: oracle, class, call, cause, field and kind; never free numbers.
+/// What makes two findings the same bug: oracle, call or thing looked at, field, kind and cause; never free numbers
+/// (`docs/decisions/0012-signatures.md`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Signature(pub String);
@@ -59,10 +91,42 @@ pub struct Signature(pub String);
 impl Finding {
     /// Its signature.
     pub fn signature(&self) -> Signature {
-        let via = if self.cause == self.name { String::new() } else { format!(" after {}", self.cause) };
+        let Finding { oracle, name, field, cause, .. } = self;
+        // A layer older than what was asked for knows nothing of what Linux looked at next.
+        let unknown = self.kind.split_once(" became E").filter(|_| self.class == Class::VersionSkew);
+        let answered = unknown.map(|(_, errno)| format!("answered E{errno}"));
+        let kind = answered.as_ref().unwrap_or(&self.kind);
         // A descriptor that is not the next one shows wherever the next one is made.
-        let field = if self.kind == differential::SHIFTED { "number" } else { &self.field };
-        Signature(format!("{} {}.{field} {}{via}", self.oracle, self.name, self.kind))
+        let field = if kind == differential::SHIFTED { "number" } else { field };
+        if cause == name {
+            return Signature(format!("{oracle} {}.{field} {kind}", state::spelled(name)));
+        }
+        let cause = state::operation(cause);
+        match state::thing(name) {
+            Some(thing) => {
+                let field = state::thing_field(field);
+                // How much was left behind follows from free numbers, and so does whether it was nothing.
+                let number = ["zero became something", "something became zero"].contains(&kind.as_str());
+                let kind = if number { "another value" } else { kind.as_str() };
+                Signature(format!("{oracle} {thing}.{field} {kind} after {cause}"))
+            }
+            None => Signature(format!("{oracle} {}.{field} {kind} after {cause}", state::spelled(name))),
+        }
+    }
+
+    /// Whether two findings are the same difference at the same call, whatever it is laid to. Minimization
+    /// holds on to this: the call a state is laid to may well be removed.
+    pub fn same_core(&self, other: &Finding) -> bool {
+        self.class.is_layer() == other.class.is_layer()
+            && (&self.name, &self.field, &self.kind) == (&other.name, &other.field, &other.kind)
+    }
+
+    /// One line for people.
+    pub fn line(&self) -> String {
+        format!(
+            "{}.{}: native {}, target {} ({})",
+            self.name, self.field, self.native, self.target, self.kind
+        )
     }
 }
 
@@ -110,8 +174,15 @@ pub fn judge(evidence: Evidence<'_>) -> Option<Finding> {
     if woken::is_a_race(evidence) {
         return None;
     }
-    let oracles: [fn(Evidence<'_>) -> Verdict; 5] =
-        [memory::judge, clocks::judge, rusage::judge, differential::judge, woken::judge];
+    let oracles: [fn(Evidence<'_>) -> Verdict; 7] = [
+        memory::judge,
+        clocks::judge,
+        children::judge,
+        rusage::judge,
+        blocked::judge,
+        differential::judge,
+        woken::judge,
+    ];
     let mut first: Option<Finding> = None;
     for oracle in oracles {
         if let Verdict::Diverge(finding) = oracle(evidence) {
@@ -135,38 +206,15 @@ impl Evidence<'_> {
     ) -> Finding {
         Finding {
             oracle: oracle.to_owned(),
-            class: Class::Divergence,
+            class: Class::Semantic,
             call,
             name: self.code.calls[call].id.name().to_owned(),
-            cause: self.cause(call),
+            cause: state::guess(self, call),
             field: field.to_owned(),
             native: shown.0,
             target: shown.1,
             kind,
         }
-    }
-
-    /// The program's call that a difference at `call` is laid to. For a probe: the last call that used the
-    /// probed descriptor, or made it; for probes of the whole process, the program's last call.
-    fn cause(&self, call: usize) -> String {
-        let calls = &self.code.calls;
-        if call < self.code.own {
-            return calls[call].id.name().to_owned();
-        }
-        let probed = calls[call].args.first();
-        let own = &calls[..self.code.own];
-        let by = match probed {
-            Some(fd @ (Arg::Res(_) | Arg::Int(_))) => own
-                .iter()
-                .rposition(|c| c.args.contains(fd))
-                .or(match fd {
-                    Arg::Res(r) if (r.call as usize) < own.len() => Some(r.call as usize),
-                    _ => None,
-                })
-                .or(own.len().checked_sub(1)),
-            _ => own.len().checked_sub(1),
-        };
-        by.map_or_else(|| "start".to_owned(), |k| own[k].id.name().to_owned())
     }
 }
 
@@ -206,13 +254,4 @@ fn times_of(evidence: &Evidence<'_>, trace: &Trace, call: usize) -> Vec<(&'stati
 /// Milliseconds, for people.
 fn ms(ns: i128) -> String {
     format!("{}.{:03} ms", ns / 1_000_000, (ns / 1000 % 1000).abs())
-}
-
-impl Finding {
-    /// Whether two findings are the same difference at the same call, whatever it is laid to. Minimization
-    /// holds on to this: the call a probe's finding is laid to may well be removed.
-    pub fn same_core(&self, other: &Finding) -> bool {
-        (self.class, &self.oracle, &self.name, &self.field, &self.kind)
-            == (other.class, &other.oracle, &other.name, &other.field, &other.kind)
-    }
 }
