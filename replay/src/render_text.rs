@@ -30,6 +30,7 @@ pub fn render_text(repro: &Repro) -> Result<String, CompileError> {
         }
     };
     head("signature", &repro.signature.0);
+    head("class", repro.finding.class.name());
     head("native", &format!("Linux {kernel}"));
     head("target", format!("{target} {}", repro.target_version).trim_end());
     head("command", repro.target_command.as_deref().unwrap_or_default());
@@ -64,6 +65,7 @@ pub fn render_json(repro: &Repro) -> Result<Value, CompileError> {
         "id": repro.id,
         "sentence": sentence(&repro.finding, &repro.target_name),
         "signature": repro.signature,
+        "class": repro.finding.class,
         "finding": repro.finding,
         "parallax": repro.parallax,
         "kernel": repro.kernel,
@@ -86,22 +88,24 @@ pub fn render_json(repro: &Repro) -> Result<Value, CompileError> {
 
 /// A finding in one sentence.
 pub fn sentence(finding: &Finding, target: &str) -> String {
-    let Finding { name, field, native, target: theirs, cause, .. } = finding;
+    let Finding { name, field, native, target: theirs, cause, kind, .. } = finding;
     let via = if cause == name { String::new() } else { format!(", after {cause}") };
     match finding.class {
-        Class::Unsupported => {
+        Class::Unsupported | Class::VersionSkew if kind == "unsupported" => {
             format!("{target} does not have {name}: Linux gives {native}, {target} {theirs}")
         }
         Class::Hang => format!("{target} hangs at {name}"),
         Class::Crash => format!("{target} dies at {name}"),
-        Class::Divergence => {
+        Class::Semantic | Class::VersionSkew | Class::Unsupported => {
             let what = match field.as_str() {
                 "ret" | "state" => format!("{name}{via}"),
                 "end" => format!("the end of the program{via}"),
                 field => format!("{name}, {field}{via}"),
             };
-            if finding.oracle == "differential" {
+            if ["differential", "blocked"].contains(&finding.oracle.as_str()) {
                 format!("{what}: Linux gives {native}, {target} gives {theirs}")
+            } else if finding.oracle == "repeat" {
+                format!("{what}: Linux always gives {native}, {target} sometimes {theirs}")
             } else {
                 // An invariant says no value but how it stands.
                 format!("{what}: {native} on Linux, {theirs} on {target}")

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReplayVerdict {
-    /// It shows, by the same signature.
+    /// It shows: the same difference at the same call.
     StillThere,
     /// Both sides agree.
     Gone,
@@ -39,13 +39,15 @@ pub struct ReplayOutcome {
     pub id: String,
     /// The signature looked for.
     pub signature: Signature,
+    /// The case's class.
+    pub class: Class,
     /// What it comes to.
     pub verdict: ReplayVerdict,
     /// Runs asked for.
     pub runs: u32,
     /// Runs in which both sides differed.
     pub diverged: u32,
-    /// Runs that showed the case's own signature.
+    /// Runs that showed the case's own difference.
     pub same_signature: u32,
     /// Runs a side could not set up.
     pub unusable: u32,
@@ -67,7 +69,7 @@ pub fn replay_recorded(repro: &Repro) -> Result<ReplayOutcome, CompileError> {
     // As [`parallax_harness::pair::PairResult::unusable`] has it.
     let unusable = matches!(repro.native.end, End::Failed(..) | End::Hung | End::Crashed)
         || matches!(repro.target.end, End::Failed(..));
-    outcome.add(unusable, judge(repro.evidence(&code)).as_ref());
+    outcome.add(&repro.finding, unusable, judge(repro.evidence(&code)).as_ref());
     Ok(outcome.decided())
 }
 
@@ -83,14 +85,14 @@ pub fn replay_live(repro: &Repro, pair: &mut Pair, runs: u32) -> Result<ReplayOu
     };
     // A fresh layer for every run proves nothing more once a case is confirmed, and costs a start each; what hangs or
     // kills a layer needs a new one anyhow.
-    let rung = match repro.finding.class {
-        Class::Hang | Class::Crash => Isolation::Fresh,
-        Class::Divergence | Class::Unsupported => repro.confirmation.isolation.min(Isolation::Forked),
+    let rung = match repro.finding.class.is_layer() {
+        true => Isolation::Fresh,
+        false => repro.confirmation.isolation.min(Isolation::Forked),
     };
     let how = RunOptions::PATIENT.at(rung);
     let copies = vec![repro.program.clone(); runs as usize];
     for result in pair.run(&copies, how)? {
-        outcome.add(result.unusable(), result.finding.as_ref());
+        outcome.add(&repro.finding, result.unusable(), result.finding.as_ref());
         if outcome.last_words.is_empty() {
             outcome.last_words.clone_from(&result.last_words);
         }
@@ -112,6 +114,7 @@ impl ReplayOutcome {
         ReplayOutcome {
             id: repro.id.clone(),
             signature: repro.signature.clone(),
+            class: repro.finding.class,
             verdict: ReplayVerdict::NotRun,
             runs,
             diverged: 0,
@@ -123,7 +126,9 @@ impl ReplayOutcome {
         }
     }
 
-    fn add(&mut self, unusable: bool, finding: Option<&Finding>) {
+    /// Counts a run. What state is laid to takes more runs to tell than these: the same difference at the same call of
+    /// the same program is the case's own.
+    fn add(&mut self, own: &Finding, unusable: bool, finding: Option<&Finding>) {
         if unusable {
             self.unusable += 1;
             return;
@@ -131,7 +136,7 @@ impl ReplayOutcome {
         let Some(finding) = finding else { return };
         self.diverged += 1;
         let signature = finding.signature();
-        if signature == self.signature {
+        if finding.same_core(own) {
             self.same_signature += 1;
         } else if let Some(seen) = self.other.iter_mut().find(|s| s.signature == signature) {
             seen.runs += 1;

@@ -45,7 +45,7 @@ fn a_case_is_shown_as_json() {
 fn a_recording_is_judged_by_todays_oracles() {
     let mut repro = echo_case();
     assert_eq!(replay_recorded(&repro).expect("judged").verdict, ReplayVerdict::StillThere);
-    repro.signature.0.push_str(" of yesterday");
+    repro.finding.kind.push_str(" of yesterday");
     let other = replay_recorded(&repro).expect("judged");
     assert_eq!((other.verdict, other.other.len()), (ReplayVerdict::Other, 1));
     repro.target = repro.native.clone();
