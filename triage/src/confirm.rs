@@ -4,7 +4,7 @@
 use crate::Lab;
 use parallax_corpus::compile::{Mode, compile};
 use parallax_corpus::{Code, End, Program, Trace};
-use parallax_harness::oracles::{Evidence, Finding, Verdict, differential};
+use parallax_harness::oracles::{Finding, Verdict, repeat};
 use parallax_harness::pair::{Isolation, PairResult, RunOptions};
 use parallax_harness::target::TargetError;
 use parallax_replay::{Confirmation, Count, Repro};
@@ -18,8 +18,6 @@ pub enum Doubt {
     Flaky(Isolation, Count),
     /// The program could not be set up on a side.
     NotRun,
-    /// The campaign ended before it was decided.
-    Stopped,
 }
 
 /// What a confirmed finding leaves: the counts, and the last run's traces.
@@ -62,9 +60,6 @@ pub fn confirm(
     for &(isolation, n) in ladder {
         let copies = vec![program.clone(); n as usize];
         let results = lab.run(&copies, how.at(isolation))?;
-        if results.len() < copies.len() {
-            return Ok(Err(Doubt::Stopped));
-        }
         let mut here = Count { k: 0, n };
         for result in results {
             if result.unusable() || result.native.outcomes.len() != code.calls.len() {
@@ -98,6 +93,46 @@ pub fn confirm(
         .ok_or(Doubt::NotRun))
 }
 
+/// Asks whether the layer repeats itself, of a finding that came and went: the whole ladder, however often it shows.
+/// `None` if Linux does not repeat itself either, or it shows too seldom to be believed.
+///
+/// # Errors
+/// A side cannot be had any more.
+pub fn repeats_not(
+    lab: &mut dyn Lab,
+    program: &Program,
+    finding: &Finding,
+    how: RunOptions,
+) -> Result<Option<Confirmed>, TargetError> {
+    let mode = Mode { fork: true, block_us: how.block_us, probes: true };
+    let Ok(code) = compile(program, mode) else { return Ok(None) };
+    let mut results = Vec::new();
+    for (isolation, n) in LADDER {
+        results.extend(lab.run(&vec![program.clone(); n as usize], how.at(isolation))?);
+    }
+    let whole = |r: &PairResult| !r.unusable() && r.native.outcomes.len() == code.calls.len();
+    if !results.iter().all(whole) {
+        return Ok(None);
+    }
+    let runs: Vec<(&Trace, &Trace)> = results.iter().map(|r| (&r.native, &r.target)).collect();
+    let Verdict::Diverge(mut found) = repeat::judge(&code, &runs, finding) else { return Ok(None) };
+    let mut total = Confirmation { isolation: Isolation::Fresh, ..Confirmation::default() };
+    let mut shown = None;
+    for result in &results {
+        let seen = result.finding.as_ref().filter(|f| f.same_core(finding));
+        tally(&mut total.diverged, seen.is_some());
+        tally(&mut total.native_self, true);
+        tally(&mut total.target_self, repeat::same(&code, &results[0].target, &result.target));
+        shown = seen.map(|f| (f.clone(), result.clone())).or(shown);
+    }
+    let probes = Repro::probes_of(&code);
+    Ok(shown.map(|(seen, result)| {
+        // As this very run shows it.
+        found = Finding { oracle: found.oracle, ..seen };
+        Confirmed { confirmation: total, result, finding: found, probes }
+    }))
+}
+
 fn tally(count: &mut Count, yes: bool) {
     count.n += 1;
     count.k += u32::from(yes);
@@ -108,5 +143,5 @@ fn agrees(code: &Code, a: &Trace, b: &Trace) -> bool {
     if matches!(a.end, End::Hung | End::Crashed) {
         return a.end == b.end;
     }
-    differential::judge(Evidence { code, native: a, target: b }) == Verdict::Agree
+    repeat::same(code, a, b)
 }

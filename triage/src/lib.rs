@@ -1,10 +1,13 @@
 //! Understanding what was found: confirm it, cut it down, name it, keep it.
 //!
 //! [`confirm`] asks whether a finding is real: each side against itself, k of n, up the isolation ladder.
-//! [`minimize`] cuts the program to what the finding needs. [`investigate`] does both and ends in a case or a
-//! doubt. [`store`] keeps the cases. Searching is the `fuzzer` crate's.
+//! [`minimize`] cuts the program to what the finding needs. [`cause`] finds the call that brought a wrong state about.
+//! [`investigate`] does all of that and ends in a case or a doubt. [`expect`] knows what need not be told, [`store`]
+//! keeps the cases. Searching is the `fuzzer` crate's.
 
+pub mod cause;
 pub mod confirm;
+pub mod expect;
 pub mod investigate;
 pub mod minimize;
 pub mod store;
@@ -20,44 +23,11 @@ pub trait Lab {
     /// # Errors
     /// A side cannot be had any more.
     fn run(&mut self, programs: &[Program], how: RunOptions) -> Result<Vec<PairResult>, TargetError>;
-
-    /// Whether work on a finding is to end at once, undecided. The last results may be too few then.
-    fn stopped(&self) -> bool {
-        false
-    }
 }
 
 impl Lab for Pair {
     fn run(&mut self, programs: &[Program], how: RunOptions) -> Result<Vec<PairResult>, TargetError> {
         Pair::run(self, programs, how)
-    }
-}
-
-/// Programs between two looks at the clock: a run that waits takes up to 0.1 s.
-const STRIDE: usize = 16;
-
-/// A pair whose work ends when `stop` says so: triage must not keep a campaign from ending.
-pub struct Until<'a> {
-    /// The pair.
-    pub pair: &'a mut Pair,
-    /// Whether to end.
-    pub stop: &'a dyn Fn() -> bool,
-}
-
-impl Lab for Until<'_> {
-    fn run(&mut self, programs: &[Program], how: RunOptions) -> Result<Vec<PairResult>, TargetError> {
-        let mut results = Vec::with_capacity(programs.len());
-        for part in programs.chunks(STRIDE) {
-            if self.stopped() {
-                break;
-            }
-            results.extend(self.pair.run(part, how)?);
-        }
-        Ok(results)
-    }
-
-    fn stopped(&self) -> bool {
-        (self.stop)()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::Lab;
 use parallax_corpus::{Arg, Program, Ty};
-use parallax_harness::oracles::{Class, Finding};
+use parallax_harness::oracles::Finding;
 use parallax_harness::pair::RunOptions;
 use parallax_harness::target::TargetError;
 
@@ -35,7 +35,7 @@ pub fn minimize(
     finding: &Finding,
     how: RunOptions,
 ) -> Result<Minimized, TargetError> {
-    let costly = matches!(finding.class, Class::Hang | Class::Crash);
+    let costly = finding.class.is_layer();
     let mut work = Work {
         lab,
         how,
@@ -75,11 +75,6 @@ impl Work<'_> {
         let rounds = if self.costly { 1 } else { 2 };
         for round in 0..rounds {
             let results = self.lab.run(candidates, self.how)?;
-            if results.len() < candidates.len() {
-                // Stopped: nothing more will be accepted, and whoever asked throws the rest away.
-                self.left = 0;
-                return Ok(vec![None; candidates.len()]);
-            }
             for (k, result) in results.into_iter().enumerate() {
                 let same = result.finding.filter(|f| f.same_core(&self.finding) || self.same_layer(f));
                 if round == 0 {

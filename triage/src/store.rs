@@ -1,6 +1,6 @@
 //! The case store: a folder of repro files, one for each signature.
 
-use parallax_harness::oracles::Signature;
+use parallax_harness::oracles::{Class, Signature};
 use parallax_replay::{Repro, ReproError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 pub struct CaseStore {
     dir: PathBuf,
     known: BTreeMap<Signature, PathBuf>,
+    classes: BTreeMap<Class, u64>,
 }
 
 impl CaseStore {
@@ -25,13 +26,11 @@ impl CaseStore {
             .filter(|path| path.extension().is_some_and(|e| e == "plx"))
             .collect();
         paths.sort();
-        let mut store = CaseStore { dir: dir.to_owned(), known: BTreeMap::new() };
+        let mut store = CaseStore { dir: dir.to_owned(), known: BTreeMap::new(), classes: BTreeMap::new() };
         let mut unreadable = Vec::new();
         for path in paths {
             match Repro::load(&path) {
-                Ok(repro) => {
-                    store.known.insert(repro.signature, path);
-                }
+                Ok(repro) => store.note(&repro, path),
                 Err(error) => unreadable.push(error),
             }
         }
@@ -52,8 +51,18 @@ impl CaseStore {
             return Ok(false);
         }
         let path = repro.save(&self.dir)?;
-        self.known.insert(repro.signature.clone(), path);
+        self.note(repro, path);
         Ok(true)
+    }
+
+    fn note(&mut self, repro: &Repro, path: PathBuf) {
+        *self.classes.entry(repro.finding.class).or_default() += 1;
+        self.known.insert(repro.signature.clone(), path);
+    }
+
+    /// How many cases there are of each class.
+    pub fn classes(&self) -> &BTreeMap<Class, u64> {
+        &self.classes
     }
 
     /// The cases' files by signature.
