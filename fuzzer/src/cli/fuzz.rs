@@ -1,6 +1,7 @@
 //! `parallax fuzz`: a campaign.
 
-use super::{TargetArgs, code, jobs, pairs};
+use super::expect::{ExpectArgs, Stores};
+use super::{TargetArgs, by_class, code, jobs, pairs};
 use anyhow::Context as _;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -13,9 +14,10 @@ use parallax_harness::oracles::{Finding, Signature};
 use parallax_harness::pair::{Pair, RunOptions};
 use parallax_harness::target::{Target, TargetError};
 use parallax_harness::targets::native::Native;
-use parallax_triage::confirm::Doubt;
+use parallax_replay::{Repro, ReproError};
+use parallax_triage::expect::Expectations;
 use parallax_triage::investigate::{self, Provenance, investigate};
-use parallax_triage::store::CaseStore;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -35,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(3);
   parallax fuzz --target mutant:tty-shared-flags --stop-after 1
   parallax fuzz --resume --out night --target gvisor --time 1h
 
-Cases are written to OUT/cases as they are confirmed; Ctrl-C ends cleanly and keeps everything.
+Cases are written to OUT/cases as they are confirmed, expected differences to OUT/expected; Ctrl-C ends cleanly and keeps everything.
 Exit codes: 0 no case was found, 1 at least one was, 2 bad usage, 3 no target or no jail.")]
 pub struct Options {
     #[command(flatten)]
@@ -62,6 +64,8 @@ pub struct Options {
     /// Go on with the campaign in OUT
     #[arg(long)]
     resume: bool,
+    #[command(flatten)]
+    expect: ExpectArgs,
     /// No progress line
     #[arg(long, short)]
     quiet: bool,
@@ -99,6 +103,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         "{} holds no campaign to go on with: leave --resume out, or give its --out",
         options.out.display()
     );
+    let mut expectations = options.expect.read()?;
     let _lock = claim(&options.out)?;
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
@@ -115,11 +120,8 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     let pairs: Vec<Arc<Mutex<Pair>>> =
         pairs(&target, jobs)?.into_iter().map(|pair| Arc::new(Mutex::new(pair))).collect();
     let allowed = allowed_calls(&pairs);
-    let store_dir = options.out.join("cases");
-    let (store, unreadable) =
-        CaseStore::open(&store_dir).with_context(|| format!("cannot use {}", store_dir.display()))?;
-    unreadable.iter().for_each(|error| eprintln!("left alone: {error}"));
-    let known_cases = store.cases().len() as u64;
+    let stores = Stores::open(&options.out, &target.name(), &mut expectations)?;
+    let known_cases = stores.cases.cases().len() as u64;
     let limited = options.time.is_some() || options.execs.is_some() || options.stop_after.is_some();
     let time = options.time.or((!limited).then_some(Duration::from_secs(60)));
     let deadline = time.map(|time| Instant::now() + time + GRACE);
@@ -129,9 +131,8 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     let triage = CampaignTriage {
         pairs: pairs.clone(),
         from: provenance(&*target, &options.target, options.seed)?,
-        store: Mutex::new(store),
+        kept: Mutex::new((stores, expectations)),
         failure: Mutex::new(None),
-        stop: Arc::clone(&end),
     };
     let campaign = CampaignOptions {
         target: target.name(),
@@ -150,10 +151,13 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     if let Some(error) = triage.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }
-    let cases = triage.store.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let count = cases.cases().len();
+    let (stores, expectations) = triage.kept.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let count = stores.cases.cases().len();
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&summary.stats)?);
+        let mut printed = serde_json::to_value(&summary.stats)?;
+        printed["classes"] = serde_json::to_value(stores.cases.classes())?;
+        printed["expected"] = stores.expected.cases().len().into();
+        println!("{}", serde_json::to_string_pretty(&printed)?);
     } else {
         let why = match summary.ending {
             Ending::Time => "time is up",
@@ -161,15 +165,33 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
             Ending::Cases => "enough cases are found",
             Ending::Stopped => "stopped",
         };
-        println!("{why}: {count} cases in {}, {} of them new", store_dir.display(), summary.new_cases);
+        let dir = options.out.join("cases");
+        println!("{why}: {count} cases in {}, {} of them new", dir.display(), summary.new_cases);
+        if count > 0 {
+            println!("  {}", by_class(stores.cases.classes()));
+        }
         if summary.stats.waiting > 0 {
             println!("{} findings still wait to be confirmed: go on with --resume", summary.stats.waiting);
         }
+        tell_expected(&stores, &expectations, &options.out);
         if count > 0 {
-            println!("read them: parallax show {}/*.plx", store_dir.display());
+            println!("read them: parallax show {}/*.plx", dir.display());
         }
     }
     Ok(if count > 0 { code::DIVERGES } else { code::OK })
+}
+
+/// Says what was silenced, and by what.
+fn tell_expected(stores: &Stores, expectations: &Expectations, out: &Path) {
+    let lines = expectations.told();
+    let silenced = stores.expected.cases().len();
+    if silenced > 0 {
+        println!(
+            "{silenced} expected differences are not among them, but in {}:",
+            out.join("expected").display()
+        );
+    }
+    lines.iter().for_each(|line| println!("  {line}"));
 }
 
 /// Keeps other campaigns out of the folder. The lock goes with the process, however that ends.
@@ -225,16 +247,17 @@ pub(super) fn provenance(target: &dyn Target, args: &TargetArgs, seed: u64) -> a
 struct CampaignTriage {
     pairs: Vec<Arc<Mutex<Pair>>>,
     from: Provenance,
-    store: Mutex<CaseStore>,
+    /// What is stored, and what is expected.
+    kept: Mutex<(Stores, Expectations)>,
     failure: Mutex<Option<anyhow::Error>>,
-    /// Whether what is under way is to end.
-    stop: StopWhen,
 }
 
 impl Triage for CampaignTriage {
     fn investigate(&self, found: Vec<(Program, Finding)>, most: u64) -> Vec<Verdict> {
-        let known: std::collections::BTreeSet<Signature> =
-            lock(&self.store).cases().keys().cloned().collect();
+        let known: BTreeSet<Signature> = {
+            let (stores, _) = &*lock(&self.kept);
+            stores.cases.cases().keys().chain(stores.expected.cases().keys()).cloned().collect()
+        };
         let next = AtomicUsize::new(0);
         let mut answers: Vec<Option<Result<investigate::Verdict, TargetError>>> = Vec::new();
         answers.resize_with(found.len(), || None);
@@ -249,7 +272,7 @@ impl Triage for CampaignTriage {
                         let k = next.fetch_add(1, Ordering::Relaxed);
                         let Some((program, finding)) = found.get(k) else { break };
                         let known = |s: &Signature| known.contains(s);
-                        let answer = investigate(&mut pair, &*self.stop, program, finding, from, &known);
+                        let answer = investigate(&mut pair, program, finding, from, &known);
                         **lock(&slots[k]) = Some(answer);
                     }
                 });
@@ -270,10 +293,23 @@ impl Triage for CampaignTriage {
 }
 
 impl CampaignTriage {
+    /// Keeps a case where it belongs; whether it is new and not expected.
+    fn keep(&self, repro: &Repro) -> Result<bool, ReproError> {
+        let (stores, expectations) = &mut *lock(&self.kept);
+        if stores.cases.knows(&repro.signature) || stores.expected.knows(&repro.signature) {
+            return Ok(false);
+        }
+        if expectations.silences(&self.from.target_name, &repro.signature) {
+            stores.expected.keep(repro)?;
+            return Ok(false);
+        }
+        stores.cases.keep(repro)
+    }
+
     /// Stores what is new, in order.
     fn settle(&self, answer: Option<Result<investigate::Verdict, TargetError>>) -> Verdict {
         let kept = match answer {
-            Some(Ok(investigate::Verdict::Case(repro))) => match lock(&self.store).keep(&repro) {
+            Some(Ok(investigate::Verdict::Case(repro))) => match self.keep(&repro) {
                 Ok(true) => {
                     return Verdict::Case {
                         signature: repro.signature,
@@ -285,9 +321,7 @@ impl CampaignTriage {
                 Err(error) => Err(error.into()),
             },
             Some(Ok(investigate::Verdict::Known(_))) => Ok(Verdict::Known),
-            Some(Ok(investigate::Verdict::Doubt(Doubt::Stopped)) | Err(TargetError::Stopped)) | None => {
-                Ok(Verdict::Undecided)
-            }
+            Some(Err(TargetError::Stopped)) | None => Ok(Verdict::Undecided),
             Some(Ok(investigate::Verdict::Doubt(_))) => Ok(Verdict::Unstable),
             Some(Err(error)) => Err(error.into()),
         };

@@ -2,6 +2,7 @@
 
 mod bench;
 mod calls;
+mod expect;
 mod fuzz;
 mod minimize;
 mod replay;
@@ -9,6 +10,7 @@ mod show;
 mod targets;
 
 use clap::{Args, Parser, Subcommand};
+use parallax_harness::oracles::Class;
 use parallax_harness::target::{Slot, Target, TargetError};
 use parallax_harness::targets::{self as known, Choice};
 use parallax_replay::repro::ReproError;
@@ -157,6 +159,12 @@ fn repro_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+/// How many there are of each class, for people: `3 semantic, 1 unsupported`.
+fn by_class(counts: &std::collections::BTreeMap<Class, u64>) -> String {
+    let told = Class::ALL.iter().filter_map(|class| Some((class, counts.get(class).filter(|n| **n > 0)?)));
+    told.map(|(class, n)| format!("{n} {}", class.name())).collect::<Vec<_>>().join(", ")
 }
 
 /// The cores this process may use.

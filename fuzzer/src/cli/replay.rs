@@ -1,6 +1,7 @@
 //! `parallax replay`: is it still there?
 
-use super::{TargetArgs, code, repro_files};
+use super::expect::ExpectArgs;
+use super::{TargetArgs, by_class, code, repro_files};
 use anyhow::Context as _;
 use parallax_harness::pair::Pair;
 use parallax_harness::target::{Slot, Target, TargetError};
@@ -32,6 +33,8 @@ pub struct Options {
     /// Judge the two recorded traces again; run nothing
     #[arg(long, conflicts_with_all = ["runs", "target", "target_cmd", "target_path"])]
     recorded: bool,
+    #[command(flatten)]
+    expect: ExpectArgs,
     /// Machine-readable
     #[arg(long)]
     json: bool,
@@ -39,6 +42,7 @@ pub struct Options {
 
 /// Runs it.
 pub fn run(options: &Options) -> anyhow::Result<u8> {
+    let mut expectations = options.expect.read()?;
     let files = repro_files(&options.paths)?;
     let mut repros = Vec::with_capacity(files.len());
     for file in &files {
@@ -53,33 +57,71 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         } else {
             pairs.replay(repro)?
         };
+        let target = options.target.target.as_deref().unwrap_or(&repro.target_name);
+        let expected = outcome.verdict == ReplayVerdict::StillThere
+            && outcome.other.is_empty()
+            && expectations.silences(target, &outcome.signature);
         if !options.json {
-            writeln!(out, "{}", line(file, &outcome))?;
+            writeln!(out, "{}", line(file, &outcome, expected))?;
         }
-        outcomes.push(outcome);
+        outcomes.push((outcome, expected));
     }
     if options.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&outcomes)?)?;
-    } else if outcomes.len() > 1 {
-        let count = |verdict| outcomes.iter().filter(|o| o.verdict == verdict).count();
-        writeln!(
-            out,
-            "{} cases: {} still there, {} gone, {} diverge otherwise, {} could not be run",
-            outcomes.len(),
-            count(ReplayVerdict::StillThere),
-            count(ReplayVerdict::Gone),
-            count(ReplayVerdict::Other),
-            count(ReplayVerdict::NotRun)
-        )?;
+        let told: Result<Vec<_>, _> = outcomes.iter().map(as_json).collect();
+        writeln!(out, "{}", serde_json::to_string_pretty(&told?)?)?;
+    } else {
+        if outcomes.len() > 1 {
+            writeln!(out, "{}", summary(&outcomes))?;
+        }
+        for text in expectations.told().iter().chain(&expectations.unused()) {
+            writeln!(out, "  {text}")?;
+        }
     }
-    if outcomes.iter().any(|o| o.diverged > 0) {
+    if outcomes.iter().any(|(o, expected)| o.diverged > 0 && !expected) {
         return Ok(code::DIVERGES);
     }
-    Ok(if outcomes.iter().any(|o| o.verdict == ReplayVerdict::NotRun) { code::NO_TARGET } else { code::OK })
+    Ok(if outcomes.iter().any(|(o, _)| o.verdict == ReplayVerdict::NotRun) {
+        code::NO_TARGET
+    } else {
+        code::OK
+    })
 }
 
-fn line(file: &Path, outcome: &ReplayOutcome) -> String {
+fn as_json((outcome, expected): &(ReplayOutcome, bool)) -> serde_json::Result<serde_json::Value> {
+    let mut value = serde_json::to_value(outcome)?;
+    value["expected"] = (*expected).into();
+    Ok(value)
+}
+
+/// All cases in a line, and those that are news by their class.
+fn summary(outcomes: &[(ReplayOutcome, bool)]) -> String {
+    let count = |verdict| outcomes.iter().filter(|(o, _)| o.verdict == verdict).count();
+    let mut classes = BTreeMap::new();
+    let mut expected = 0;
+    for (outcome, is_expected) in outcomes {
+        if *is_expected {
+            expected += 1;
+        } else if outcome.verdict == ReplayVerdict::StillThere {
+            *classes.entry(outcome.class).or_default() += 1;
+        }
+    }
+    let parts =
+        [by_class(&classes), if expected > 0 { format!("{expected} expected") } else { String::new() }];
+    let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
+    let which = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
+    format!(
+        "{} cases: {} still there{which}, {} gone, {} diverge otherwise, {} could not be run",
+        outcomes.len(),
+        count(ReplayVerdict::StillThere),
+        count(ReplayVerdict::Gone),
+        count(ReplayVerdict::Other),
+        count(ReplayVerdict::NotRun)
+    )
+}
+
+fn line(file: &Path, outcome: &ReplayOutcome, expected: bool) -> String {
     let verdict = match outcome.verdict {
+        ReplayVerdict::StillThere if expected => "still there, as expected",
         ReplayVerdict::StillThere => "still there",
         ReplayVerdict::Gone => "gone",
         ReplayVerdict::Other => "diverges otherwise",

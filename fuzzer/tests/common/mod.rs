@@ -63,7 +63,7 @@ pub fn judge(program: &Program) -> PairResult {
         let (a, b) = (&native.outcomes[call], &target.outcomes[call]);
         Finding {
             oracle: "fake".into(),
-            class: Class::Divergence,
+            class: Class::Semantic,
             call,
             cause: name.clone(),
             name,
