@@ -57,6 +57,10 @@ pub fn lay(
     laid.cause = match first {
         None => return Ok(laid),
         Some(0) => laid.name.clone(),
+        // A look of the program's own that is wrong as soon as there is something to look at: whatever made that.
+        Some(calls) if !probed && all.first().is_some_and(|shortest| shortest.calls == calls) => {
+            laid.name.clone()
+        }
         Some(calls) => program.calls[calls - 1].id.name().to_owned(),
     };
     Ok(laid)

@@ -97,13 +97,13 @@ const SPELLINGS: &[&[&str]] = &[
 /// 2). They are joined only as what brought a state about: what each of them answers is its own.
 const OPERATIONS: &[&[&str]] = &[
     &["openat", "creat"],
-    &["fchmodat", "chmod", "fchmod", "fchmodat2"],
+    &["chmod", "fchmod", "fchmodat", "fchmodat2"],
     &["fchownat", "fchown"],
     &["renameat2", "renameat"],
     &["truncate", "ftruncate"],
     &["dup2", "dup3"],
-    &["pipe2", "pipe"],
-    &["epoll_create1", "epoll_create"],
+    &["pipe", "pipe2"],
+    &["epoll_create", "epoll_create1"],
     &["write", "writev", "write$file", "pwrite64", "pwritev", "pwritev2"],
     &["mlock", "mlock2"],
 ];
