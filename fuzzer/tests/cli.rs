@@ -141,6 +141,43 @@ fn a_case_is_found_kept_replayed_shown_and_minimized() {
     // A campaign is not begun over another one, and its file is the ground for hostile ones.
     expect(2, &["fuzz", "--target", "native", "--out", &out]);
     hostile_files_are_refused(dir.path(), &before);
+    expected_differences_are_kept_apart(dir.path(), &out, file);
+}
+
+/// A difference that is expected is counted apart, in `replay` and in a campaign, until its entry has expired.
+fn expected_differences_are_kept_apart(dir: &Path, out: &str, file: &str) {
+    let entry = "[[expect]]\nsignature = \"*ws_*\"\nreason = \"planted\"\n";
+    let write = |name: &str, text: &str| {
+        let path = dir.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let unused = "[[expect]]\nsignature = \"differential never.ret *\"\nreason = \"it never was\"\n";
+    let expected = write("expected.toml", &format!("{entry}{unused}"));
+    let expired = write("expired.toml", &format!("{entry}expires = 2020-02-29\n"));
+    let bad = write("bad.toml", "\n[[expect]]\nsignature = 5\n");
+
+    let said = expect(0, &["replay", file, "--expect", &expected]);
+    assert!(said.contains("still there, as expected") && said.contains("never matched"), "{said}");
+    assert!(said.contains("1 expected (") && said.contains("planted"), "{said}");
+    let told = json(&expect(0, &["replay", file, "--expect", &expected, "--json"]));
+    assert_eq!(told[0]["expected"], true, "{told}");
+    assert!(expect(1, &["replay", file, "--expect", &expired]).contains("expired on 2020-02-29"));
+    expect(1, &["replay", file, "--no-expect"]);
+    let refused = output(&["replay", file, "--expect", &bad]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("bad.toml:3:"), "{refused:?}");
+
+    let resume =
+        ["fuzz", "--resume", "--target", "mutant:winsize-zero", "--execs", "50", "--quiet", "--out", out];
+    let said = expect(0, &[&resume[..], &["--expect", &expected]].concat());
+    assert!(said.contains("expected differences are not among them") && cases(out).is_empty(), "{said}");
+    let apart = Path::new(out).join("expected").join(Path::new(file).file_name().unwrap());
+    assert!(apart.exists());
+    let said = expect(1, &[&resume[..], &["--expect", &expired]].concat());
+    assert!(Path::new(file).exists() && !apart.exists(), "an expired entry gives its cases back: {said}");
+    let counted = json(&expect(1, &[&resume[..], &["--json"]].concat()));
+    assert!(counted["classes"]["semantic"].as_u64() >= Some(1) && counted["expected"] == 0, "{counted}");
 }
 
 /// Damages of a good file: each is refused in a line, with little memory.
