@@ -83,7 +83,7 @@ pub struct Finding {
 }
 
 /// What makes two findings the same bug: oracle, call or thing looked at, field, kind and cause; never free numbers
-/// (`docs/decisions/0012-signatures.md`).
+/// (`docs/decisions/0018-signatures.md`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Signature(pub String);

@@ -2,7 +2,7 @@
 //!
 //! A signature is to be the same whichever way the same wrong state was seen or brought about, and never the same for
 //! two bugs. So only what is listed here is joined; a call that is not listed stands for itself (see
-//! `docs/decisions/0012-signatures.md`).
+//! `docs/decisions/0018-signatures.md`).
 
 use super::Evidence;
 use parallax_corpus::Arg;
