@@ -164,8 +164,8 @@ fn settle(finding: &mut Finding, program: &Program, result: &PairResult, release
     }
 }
 
-/// Minimizes a case once more, with everything the lab has, and confirms what is left; `None` if it did not get
-/// smaller or no longer shows.
+/// Minimizes a case once more, with everything the lab has, lays it to a call again and confirms what is left; `None` if
+/// it neither got smaller nor another signature, or no longer shows.
 ///
 /// # Errors
 /// A side cannot be had any more.
@@ -176,15 +176,15 @@ pub fn reminimize(
     from: &Provenance,
 ) -> Result<Option<Repro>, TargetError> {
     let small = understand(lab, &repro.program, &repro.finding)?;
-    if small.program == repro.program {
-        return Ok(None);
-    }
     let meant = |f: &Finding| f.same_core(&small.finding);
     let Ok(confirmed) = confirm(lab, &small.program, &meant, &LADDER, RunOptions::PATIENT)? else {
         return Ok(None);
     };
     let confirmed = confirmed.laid(&small.program, &small.finding, release_of(worlds.1).as_deref());
     let signature = confirmed.finding.signature();
+    if small.program == repro.program && signature == repro.signature {
+        return Ok(None);
+    }
     let mut new = repro_of(&small.program, &signature, confirmed, worlds, from);
     new.history.clone_from(&repro.history);
     let (before, after) = (repro.program.calls.len(), small.program.calls.len());
