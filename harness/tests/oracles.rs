@@ -22,7 +22,7 @@ fn blank(code: &Code) -> Trace {
         let at = k as i64 * 1_000_000;
         let clocks = Clocks { mono_before: at, mono_after: at, real_before: at, real_after: at };
         let len: usize = spans.iter().map(|s| s.len as usize).sum();
-        Outcome { state: State::Done, ret: 0, clocks: Some(clocks), out: vec![0; len] }
+        Outcome { state: State::Done, ret: 0, clocks: Some(clocks), out: vec![0; len], woken: None }
     });
     Trace { end: End::Exited, start_ns: 0, stops: 0, stopped_in: None, outcomes: outcomes.collect() }
 }

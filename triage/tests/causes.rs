@@ -22,7 +22,7 @@ impl<F: FnMut(&Code, usize, usize, &mut [Trace; 2])> Lab for Layer<F> {
                 compile(program, Mode { fork: false, block_us: 3000, probes: true }).expect("compiles");
             let outcomes = code.spans.iter().map(|spans| {
                 let len: usize = spans.iter().map(|s| s.len as usize).sum();
-                Outcome { state: State::Done, ret: 0, clocks: None, out: vec![0; len] }
+                Outcome { state: State::Done, ret: 0, clocks: None, out: vec![0; len], woken: None }
             });
             let blank = Trace {
                 end: End::Exited,
