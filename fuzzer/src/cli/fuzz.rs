@@ -1,7 +1,7 @@
 //! `parallax fuzz`: a campaign.
 
 use super::expect::{ExpectArgs, Stores};
-use super::{TargetArgs, by_class, code, jobs, pairs};
+use super::{TargetArgs, by_class, code, jobs, pairs, programs};
 use anyhow::Context as _;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -36,6 +36,8 @@ const GRACE: Duration = Duration::from_secs(3);
   parallax fuzz --target-cmd 'proot {agent}' --time 10m
   parallax fuzz --target mutant:tty-shared-flags --stop-after 1
   parallax fuzz --resume --out night --target gvisor --time 1h
+  parallax fuzz --seeds vi-programs --target gvisor  begin with these too (see parallax import)
+  parallax fuzz --no-seeds --target gvisor         from nothing but the descriptions
 
 Cases are written to OUT/cases as they are confirmed, expected differences to OUT/expected; Ctrl-C ends cleanly and keeps everything.
 Exit codes: 0 no case was found, 1 at least one was, 2 bad usage, 3 no target or no jail.")]
@@ -61,6 +63,12 @@ pub struct Options {
     /// qemu-user 2, others 4)
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Begin with these programs too: files, or folders of them (*.txt, *.prog)
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    seeds: Vec<PathBuf>,
+    /// Leave out the programs that come with Parallax: begin with generated ones (and those of --seeds) only
+    #[arg(long)]
+    no_seeds: bool,
     /// Go on with the campaign in OUT
     #[arg(long)]
     resume: bool,
@@ -104,6 +112,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         options.out.display()
     );
     let mut expectations = options.expect.read()?;
+    let seeds = seeds(options)?;
     let _lock = claim(&options.out)?;
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
@@ -140,6 +149,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         time,
         execs: options.execs,
         stop_after: options.stop_after,
+        seeds: runnable(seeds, &allowed),
         allowed,
         quiet: options.quiet,
         known_cases,
@@ -192,6 +202,19 @@ fn tell_expected(stores: &Stores, expectations: &Expectations, out: &Path) {
         );
     }
     lines.iter().for_each(|line| println!("  {line}"));
+}
+
+/// What the campaign begins with, besides generated programs.
+fn seeds(options: &Options) -> anyhow::Result<Vec<Program>> {
+    let given = programs::load_all(&options.seeds)?.into_iter().map(|named| named.program);
+    let own = if options.no_seeds { Vec::new() } else { parallax_corpus::seeds::programs() };
+    Ok(own.into_iter().chain(given).collect())
+}
+
+/// The programs all of whose calls may be made.
+fn runnable(seeds: Vec<Program>, allowed: &[bool]) -> Vec<Program> {
+    let may = |call: &parallax_corpus::Call| allowed.get(call.id.index()).copied().unwrap_or(true);
+    seeds.into_iter().filter(|program| program.calls.iter().all(may)).collect()
 }
 
 /// Keeps other campaigns out of the folder. The lock goes with the process, however that ends.

@@ -4,7 +4,10 @@ mod bench;
 mod calls;
 mod expect;
 mod fuzz;
+mod import;
 mod minimize;
+mod programs;
+mod record;
 mod replay;
 mod show;
 mod targets;
@@ -38,6 +41,7 @@ pub mod code {
   parallax fuzz --target gvisor --time 10m        search for differences
   parallax show parallax-out/cases/*.plx          read what was found
   parallax replay parallax-out/cases --json       is it still there? (exit 1 if so)
+  parallax record --target gvisor -- vi notes.txt where does my editor's Linux differ from gVisor's?
 
 Exit codes: 0 nothing diverges, 1 something does, 2 bad input or usage, 3 the target or the jail cannot be had.")]
 struct Cli {
@@ -51,6 +55,10 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Run repro files again and say whether they still diverge
     Replay(replay::Options),
+    /// Turn recordings of real programs into programs, and run them on both sides
+    Import(import::Options),
+    /// Run a program under strace and import what it did
+    Record(record::Options),
     /// Print a repro file as text, as a C program or as JSON
     Show(show::Options),
     /// Cut a repro file's program down further
@@ -101,6 +109,8 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Replay(options) => replay::run(&options),
+        Command::Import(options) => import::run(&options),
+        Command::Record(options) => record::run(&options),
         Command::Show(options) => show::run(&options),
         Command::Minimize(options) => minimize::run(&options),
         Command::Targets(options) => targets::run(&options),

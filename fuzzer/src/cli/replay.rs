@@ -1,7 +1,7 @@
-//! `parallax replay`: is it still there?
+//! `parallax replay`: is it still there? And programs that are no cases: do both sides agree?
 
 use super::expect::ExpectArgs;
-use super::{TargetArgs, by_class, code, repro_files};
+use super::{TargetArgs, by_class, code, programs, repro_files};
 use anyhow::Context as _;
 use parallax_harness::pair::Pair;
 use parallax_harness::target::{Slot, Target, TargetError};
@@ -12,17 +12,18 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Run repro files again and say whether they still diverge.
+/// Run repro files again and say whether they still diverge; run programs and say whether they do.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   parallax replay parallax-out/cases                       each on the target it was found on
   parallax replay case.plx --target gvisor --target-path ./runsc-new --runs 20
   parallax replay cases --recorded                         judge the recordings again, run nothing
+  parallax replay vi-programs --target gvisor              programs: text (*.txt) or binary (*.prog)
   parallax replay cases --json | jq '.[] | select(.verdict == \"gone\")'
 
 Exit codes: 0 nothing diverges, 1 something does, 2 bad input or usage, 3 no target or no jail.")]
 pub struct Options {
-    /// Repro files, or folders of them
+    /// Repro files or programs, or folders of them
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -42,6 +43,36 @@ pub struct Options {
 
 /// Runs it.
 pub fn run(options: &Options) -> anyhow::Result<u8> {
+    let (programs, repros) = sorted(&options.paths);
+    if repros.is_empty() {
+        anyhow::ensure!(!options.recorded, "programs have no recording to judge: leave --recorded out");
+        let programs = programs::load_all(&programs)?;
+        let (ran, code) = programs::replay(&programs, &options.target, options.json)?;
+        if options.json {
+            writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&ran)?)?;
+        }
+        return Ok(code);
+    }
+    anyhow::ensure!(programs.is_empty(), "repro files and programs: replay them one after the other");
+    cases(options)
+}
+
+/// Paths of programs, and of repro files: a folder is of programs if it holds programs and no repro file.
+fn sorted(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let holds = |dir: &Path, wanted: &dyn Fn(&Path) -> bool| {
+        std::fs::read_dir(dir).is_ok_and(|mut entries| entries.any(|e| e.is_ok_and(|e| wanted(&e.path()))))
+    };
+    let is_repro = |path: &Path| path.extension().is_some_and(|e| e == "plx");
+    paths.iter().cloned().partition(|path| {
+        if path.is_dir() {
+            holds(path, &programs::is_program) && !holds(path, &is_repro)
+        } else {
+            programs::is_program(path)
+        }
+    })
+}
+
+fn cases(options: &Options) -> anyhow::Result<u8> {
     let mut expectations = options.expect.read()?;
     let files = repro_files(&options.paths)?;
     let mut repros = Vec::with_capacity(files.len());
