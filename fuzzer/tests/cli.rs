@@ -78,7 +78,8 @@ fn signal(child: &Child, signal: Signal) {
 /// Finds a fault from nothing; the case's file, at most five calls long.
 fn find(fault: &str, out: &str) -> PathBuf {
     let target = format!("mutant:{fault}");
-    expect(1, &["fuzz", "--target", &target, "--stop-after", "1", "--time", "240s", "--quiet", "--out", out]);
+    let limits = ["--stop-after", "1", "--time", "240s", "--no-seeds", "--quiet"];
+    expect(1, &[&["fuzz", "--target", &target, "--out", out], &limits[..]].concat());
     let found = cases(out);
     assert_eq!(found.len(), 1, "{found:?}");
     let shown = json(&expect(0, &["show", "--format", "json", found[0].to_str().unwrap()]));
