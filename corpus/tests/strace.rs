@@ -158,7 +158,7 @@ fn a_long_recording_is_cut_into_programs_that_stand_alone() {
     assert_eq!(import.report.landed, 301);
     assert!((5..=7).contains(&import.programs.len()), "{}", import.programs.len());
     for program in programs(&import) {
-        assert!(program.starts_with("r0 = openat(\"log\", "), "{program}");
+        assert!(program.starts_with("r0 = openat$append(\"log\", 420)\n"), "{program}");
     }
 }
 

@@ -5,7 +5,7 @@ use super::lex::Event;
 use super::parts::{Part, Parts};
 use super::value::Value;
 use crate::check::MAX_IOV;
-use crate::desc::{Desc, FdKinds, FlagSet, In, Kind, Op, Out, SField, Ty};
+use crate::desc::{Desc, FD_NODE, FdKinds, FlagSet, In, Kind, Op, Out, SField, Ty};
 use crate::program::{CallId, MAX_BYTES};
 use crate::{tables, wire};
 
@@ -124,7 +124,12 @@ impl Fit<'_> {
             if let (Kind::Fd(kinds), Some(Ty::Path)) = (made.kind, self.path_type()) {
                 let (dir, text) = self.path_place();
                 let known = self.world.kinds_at(dir, &text);
-                self.score += if known & kinds != 0 { 2 } else { -6 };
+                self.score += match known & kinds {
+                    0 => -6,
+                    // Anything by a name, or just this.
+                    _ if kinds & FD_NODE != 0 => 2,
+                    _ => 4,
+                };
             }
         }
         Ok(parts)
@@ -238,6 +243,8 @@ impl Fit<'_> {
             }
             Ty::Flags(set) => self.flags(set, word),
             Ty::Enum(set) => return self.one_named(name, set, word, value),
+            // A number to be taken, whatever it names.
+            Ty::Fd(_) if name == "newfd" && word <= 2 => word,
             Ty::Fd(kinds) => {
                 let (part, known) = self.world.fd(word);
                 self.score += match known & kinds {

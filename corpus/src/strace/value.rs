@@ -226,9 +226,6 @@ impl<'a> Reader<'a> {
 
     /// A value, and what is joined to it.
     pub(super) fn value(&mut self, depth: usize) -> Read<Value> {
-        if depth > MAX_DEPTH {
-            return Err(format!("nested deeper than {MAX_DEPTH}"));
-        }
         let mut value = self.single(depth)?;
         loop {
             self.skip();
@@ -279,6 +276,9 @@ impl<'a> Reader<'a> {
     }
 
     fn single(&mut self, depth: usize) -> Read<Value> {
+        if depth > MAX_DEPTH {
+            return Err(format!("nested deeper than {MAX_DEPTH}"));
+        }
         match self.peek() {
             None => Err("the line ends where a value is needed".to_owned()),
             Some(b'"') => self.text(),
@@ -341,9 +341,6 @@ impl<'a> Reader<'a> {
         let name = String::from_utf8_lossy(&rest[..len]).into_owned();
         self.at += len;
         if self.looking_at("(") {
-            if depth >= MAX_DEPTH {
-                return Err(format!("nested deeper than {MAX_DEPTH}"));
-            }
             self.at += 1;
             let args = self.list(b')', depth + 1)?;
             return Ok(Value::Made(name, args.into_iter().map(|(_, v)| v).collect()));
