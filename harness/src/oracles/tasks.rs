@@ -14,5 +14,8 @@ pub fn before(code: &Code, call: usize) -> usize {
 
 /// Whether calls up to that one made a process whose time could be counted as a child's.
 pub fn children_before(code: &Code, call: usize) -> bool {
-    code.calls.iter().take(call + 1).any(|c| matches!(c.id.desc().op, Op::Agent(OP_SPAWN | OP_FORK | OP_SIGNAL)))
+    code.calls
+        .iter()
+        .take(call + 1)
+        .any(|c| matches!(c.id.desc().op, Op::Agent(OP_SPAWN | OP_FORK | OP_SIGNAL)))
 }
