@@ -7,6 +7,7 @@ pub use fields::{FieldAt, fields_of};
 use crate::desc::{self, Desc, From, In, Kind, Op, Out, SField, Ty};
 use crate::probes;
 use crate::program::{Arg, Call, Program, ProgramError, ResRef};
+use crate::questions::{self, has_timeout, may_stop, names_standard_fd, opens};
 use crate::wire::{self, *};
 
 /// Where one stretch of a call's out bytes comes from.
@@ -64,7 +65,7 @@ pub fn compile(program: &Program, mode: Mode) -> Result<Code, CompileError> {
     if mode.probes {
         calls.extend(probes::of(program));
     }
-    let mut b = Builder { program, calls: &calls, at: ARENA_START, ..Builder::default_for(program, &calls) };
+    let mut b = Builder::of(program, &calls);
     for index in 0..calls.len() {
         b.call(index, index >= own)?;
     }
@@ -120,54 +121,6 @@ pub fn request(codes: &[&Code], each: bool) -> Vec<u8> {
     bytes
 }
 
-/// Whether the program may stop itself, so that its parent must be there to continue it: it sends a signal that
-/// stops, or types `^Z` at a terminal. Linux lets an orphaned process group ignore all of them but `SIGSTOP`
-/// (setpgid(2)); a layer may not.
-fn may_stop(program: &Program) -> bool {
-    const SUSPEND: u8 = 0x1a;
-    fn types(value: &Arg) -> bool {
-        match value {
-            Arg::Bytes(bytes) => bytes.contains(&SUSPEND),
-            Arg::Group(parts) => parts.iter().any(types),
-            _ => false,
-        }
-    }
-    let tty = program.needs() & desc::NEED_TTY != 0;
-    program.calls.iter().any(|c| {
-        c.id.desc().written().zip(&c.args).any(|((_, a), v)| {
-            // SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU
-            let sends = a.ty == Ty::Signal && matches!(v, Arg::Int(19..=22));
-            sends || tty && types(v)
-        })
-    })
-}
-
-/// Whether a call names one of the descriptors 0 to 2 by its number.
-fn names_standard_fd(call: &Call) -> bool {
-    let named = |ty: Ty, value: &Arg| matches!((ty, value), (Ty::Fd(_), Arg::Int(0..=2)));
-    let in_struct = |fields: &[SField], parts: &[Arg]| fields.iter().zip(parts).any(|(f, v)| named(f.ty, v));
-    call.id.desc().written().zip(&call.args).any(|((_, a), value)| match (a.ty, value) {
-        (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(parts)) => in_struct(fields, parts),
-        (Ty::Ptr(In::Array(fields, ..), _), Arg::Group(elements)) => {
-            elements.iter().any(|e| matches!(e, Arg::Group(parts) if in_struct(fields, parts)))
-        }
-        (ty, value) => named(ty, value),
-    })
-}
-
-/// Whether a call that may wait without end was given a timeout, so that it will not: then lateness is no outcome.
-/// A wrong one is none, since a layer may take it for a second.
-fn has_timeout(call: &Call) -> bool {
-    call.id.desc().written().zip(&call.args).any(|((_, a), value)| match (a.ty, value) {
-        (Ty::OneOf(_), Arg::Int(ms)) => a.name == "timeout" && (*ms as i32) >= 0,
-        (Ty::Ptr(In::Struct(fields, _), _), Arg::Group(values)) => {
-            fields.iter().all(|f| f.name.starts_with("tv_"))
-                && values.iter().all(|v| matches!(v, Arg::Int(n) if *n < 1_000_000_000))
-        }
-        _ => false,
-    })
-}
-
 struct Builder<'a> {
     program: &'a Program,
     calls: &'a [Call],
@@ -178,6 +131,7 @@ struct Builder<'a> {
     spans: Vec<Vec<Span>>,
     /// Of the call at hand.
     task: u8,
+    has_fifo: bool,
     /// Arena offset of every argument's buffer, by call and argument.
     places: Vec<Vec<u16>>,
 }
@@ -200,7 +154,7 @@ const ALARM_BIT: u64 = 1 << 13;
 const SA_RESTORER: u64 = 0x0400_0000;
 
 impl<'a> Builder<'a> {
-    fn default_for(program: &'a Program, calls: &'a [Call]) -> Builder<'a> {
+    fn of(program: &'a Program, calls: &'a [Call]) -> Builder<'a> {
         Builder {
             program,
             calls,
@@ -210,6 +164,7 @@ impl<'a> Builder<'a> {
             count: 0,
             spans: Vec::new(),
             task: 0,
+            has_fifo: questions::makes_fifo(program),
             places: Vec::new(),
         }
     }
@@ -343,7 +298,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let blocks = desc.blocks && !has_timeout(call);
+        let blocks = (desc.blocks || self.has_fifo && opens(call)) && !has_timeout(call);
         let settles = desc.settle && !is_probe && self.may_name_terminal(call);
         self.emit(desc, is_probe, settles, blocks, &words[..desc.args.len().min(6)], &outs);
         self.spans.push(spans);

@@ -14,6 +14,7 @@ pub mod names;
 pub mod pack;
 mod probes;
 pub mod program;
+mod questions;
 pub mod seeds;
 pub mod since;
 pub mod strace;
