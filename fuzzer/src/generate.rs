@@ -136,6 +136,22 @@ impl Generator {
         program
     }
 
+    /// The calls it makes.
+    pub fn calls(&self) -> impl Iterator<Item = CallId> + '_ {
+        self.areas.iter().flat_map(|(_, calls)| calls.iter().copied())
+    }
+
+    /// Appends that call, after the calls that make what it needs. Returns its index, if there is room for it.
+    pub fn push<D: Dice>(
+        &self,
+        dice: &mut D,
+        weights: &Weights,
+        program: &mut Program,
+        id: CallId,
+    ) -> Option<usize> {
+        Builder::new(self, weights, dice, program).push(id)
+    }
+
     /// Appends one call of that area (or of any, evenly), after the calls that make what it needs.
     /// Returns its index, if there is a call to make and room for it.
     pub fn append<D: Dice>(
