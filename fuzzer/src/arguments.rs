@@ -227,7 +227,7 @@ impl<'a, D: Dice> Builder<'a, D> {
             Ty::Id(id) => self.id(id),
             Ty::Page => self.page(),
             // Numbers of the agent's own descriptors are nobody's to name.
-            Ty::OneOf(values) => Arg::Int(dice.pick(values).copied().unwrap_or(0)),
+            Ty::OneOf(listed) => Arg::Int(values::listed(dice, name, listed)),
             Ty::Int(interesting) => Arg::Int(match values::named_int(dice, name, interesting, size) {
                 200..208 if name.contains("fd") => 20,
                 value => value,

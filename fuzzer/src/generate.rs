@@ -215,6 +215,19 @@ impl Generator {
         dice.weighted(self.outside.iter().map(|id| weights.of(*id))).map(|i| self.outside[i])
     }
 
+    /// Appends a call of the same area that is about the same things as call `at`, as far as it can be.
+    pub(crate) fn append_like<D: Dice>(
+        &self,
+        dice: &mut D,
+        weights: &Weights,
+        program: &mut Program,
+        at: usize,
+    ) -> Option<usize> {
+        let model = program.calls[at].clone();
+        let id = self.choose(dice, weights, program, Some(model.id.desc().area))?;
+        Builder::new(self, weights, dice, program).push_like(id, &model, Some(at))
+    }
+
     /// Draws a call: mostly one that uses what the program already made.
     fn choose<D: Dice>(
         &self,

@@ -77,7 +77,7 @@ pub const CHANGES: [(Change, u32); 13] = [
 ];
 
 /// How often, in percent, a new call is one that has to do with another.
-const RELATED: usize = 40;
+const RELATED: usize = 30;
 
 /// Applies one to four changes. Returns whether the program is another one now.
 pub fn mutate<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program) -> bool {
@@ -350,7 +350,7 @@ pub(crate) fn look_at<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mu
 }
 
 /// Appends a call that may show what call `at` did: one it is known to influence, one that looks at a descriptor it made
-/// or used, or any of its area.
+/// or used, or any of its area on the same things.
 pub(crate) fn look_after<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program, at: usize) {
     let model = program.calls[at].clone();
     let way = dice.below(8);
@@ -365,7 +365,7 @@ pub(crate) fn look_after<D: Dice>(dice: &mut D, context: &Context<'_>, program: 
             return look_at(dice, context, program, fd);
         }
     }
-    context.generator.append(dice, context.weights, program, Some(model.id.desc().area));
+    context.generator.append_like(dice, context.weights, program, at);
 }
 
 /// Appends a call that call `at` is known to influence. Returns whether there was one.

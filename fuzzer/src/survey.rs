@@ -8,7 +8,8 @@ use crate::generate::{Generator, LONGEST, splice_in};
 use crate::mutate::{Context, look_after, look_at, make_legal};
 use crate::resources::fd_kinds_of;
 use parallax_corpus::desc::In;
-use parallax_corpus::{Arg, CallId, Program, ResRef, Ty};
+use parallax_corpus::{Area, Arg, CallId, Program, ResRef, Ty};
+use std::collections::BTreeMap;
 
 /// What is tried: a call, and a value at a place of its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,22 +46,24 @@ pub enum Scene {
     Checkpoint,
 }
 
-/// All there is to try: the first of each call, then the second, and so on; and then all values with a twin.
+/// All there is to try. Areas take turns, and each has as many: one with fewer calls and values begins again, with
+/// other dice. Within an area the first of each call comes first, then the second, and so on; and then all values with
+/// a twin.
 pub fn items(generator: &Generator) -> Vec<Item> {
-    let mut all: Vec<(usize, Item)> = Vec::new();
-    let mut again = Vec::new();
+    let mut areas: BTreeMap<Area, Vec<(bool, usize, Item)>> = BTreeMap::new();
     for id in generator.calls() {
         let plain =
             [Scene::Bare, Scene::Twin, Scene::Checkpoint].map(|scene| Item { id, value: None, scene });
         let listed = values(id).into_iter().map(|value| Item { id, value: Some(value), scene: Scene::Bare });
         let twins = listed.clone().map(|item| Item { scene: Scene::Twin, ..item });
-        all.extend(plain.into_iter().chain(listed).enumerate());
-        again.extend(twins.enumerate());
+        let all = areas.entry(id.desc().area).or_default();
+        all.extend(plain.into_iter().chain(listed).enumerate().map(|(round, item)| (false, round, item)));
+        all.extend(twins.enumerate().map(|(round, item)| (true, round, item)));
     }
-    for list in [&mut all, &mut again] {
-        list.sort_by_key(|(round, item)| (*round, item.id));
-    }
-    all.into_iter().chain(again).map(|(_, item)| item).collect()
+    areas.values_mut().for_each(|all| all.sort_by_key(|(again, round, item)| (*again, *round, item.id)));
+    let longest = areas.values().map(Vec::len).max().unwrap_or(0);
+    let turn = |k: usize| areas.values().map(move |all| all[k % all.len()].2);
+    (0..longest).flat_map(turn).collect()
 }
 
 fn values(id: CallId) -> Vec<Value> {
