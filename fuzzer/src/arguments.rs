@@ -3,7 +3,7 @@
 use crate::dice::Dice;
 use crate::generate::{Generator, LONGEST, Maker, call};
 use crate::knowledge::{self, Direction, Node};
-use crate::resources::{Resource, has_outer, has_tty, made, makes_path};
+use crate::resources::{Resource, fd_kinds_of, has_outer, has_tty, made, makes_path};
 use crate::tally::Weights;
 use crate::values;
 use parallax_corpus::desc::{self, FdKinds, In, Kind, NEED_TTY, NO_PID, Op, Out, SField};
@@ -11,6 +11,9 @@ use parallax_corpus::{Arg, ArgDesc, Call, CallId, Program, ResRef, Ty, wire};
 
 /// How many makers of makers come before a call.
 const DEPTH: usize = 3;
+
+/// How often, in percent, a name that should be new is one that is taken.
+const TAKEN: usize = 12;
 
 /// Arguments with these names are lengths where a call has a page argument.
 const LENGTHS: [&str; 7] = ["length", "len", "size", "old_len", "new_len", "old_size", "new_size"];
@@ -61,6 +64,54 @@ impl<'a, D: Dice> Builder<'a, D> {
 
     /// Like [`Builder::push`], with the `.0`th written argument given.
     pub(crate) fn push_with(&mut self, id: CallId, given: Option<(usize, Arg)>) -> Option<usize> {
+        let count = id.desc().written().count();
+        let mut all = vec![None; count];
+        if let Some((at, value)) = given {
+            all[at] = Some(value);
+        }
+        self.push_given(id, &all)
+    }
+
+    /// Appends a call that has to do with `model`: it is about the same things, as far as it can be. What the model
+    /// makes can be used if it is there already, as call `made`.
+    pub(crate) fn push_like(&mut self, id: CallId, model: &Call, made: Option<usize>) -> Option<usize> {
+        let shared: Vec<Option<Arg>> =
+            id.desc().written().map(|(_, arg)| self.shared(arg, model, made)).collect();
+        let given: Vec<Option<Arg>> =
+            shared.into_iter().map(|arg| arg.filter(|_| self.dice.percent(88))).collect();
+        self.push_given(id, &given)
+    }
+
+    /// What an argument has in common with a call: a thing it made or used, or the same choice.
+    fn shared(&self, arg: &ArgDesc, model: &Call, made: Option<usize>) -> Option<Arg> {
+        let fits = |kind: Kind| match (arg.ty, kind) {
+            (Ty::Fd(wanted), Kind::Fd(kinds)) => wanted & kinds != 0,
+            (Ty::Pid, Kind::Pid) | (Ty::Timer, Kind::Timer) => true,
+            (Ty::Page, Kind::Page) | (Ty::Path, Kind::Path) => true,
+            _ => false,
+        };
+        let things = made.into_iter().flat_map(|call| {
+            let slots = 0..model.id.desc().makes.len();
+            slots.map(move |slot| ResRef { call: call as u16, slot: slot as u8 })
+        });
+        for at in things {
+            if self.program.kind_of(at).is_some_and(fits) {
+                return Some(Arg::Res(at));
+            }
+        }
+        let mut used = model.id.desc().written().zip(&model.args);
+        let found = used.find(|((_, theirs), value)| match (arg.ty, theirs.ty) {
+            (Ty::Fd(wanted), Ty::Fd(_)) => fd_kinds_of(self.program, value) & wanted != 0,
+            (Ty::Path, Ty::Path) | (Ty::Pid, Ty::Pid) | (Ty::Timer, Ty::Timer) => true,
+            (Ty::Page, Ty::Page) | (Ty::Signal, Ty::Signal) => true,
+            (Ty::Enum(_) | Ty::Int(_) | Ty::OneOf(_), ours) => arg.name == theirs.name && arg.ty == ours,
+            _ => false,
+        });
+        found.map(|(_, value)| value.clone())
+    }
+
+    /// Like [`Builder::push`], with some of the written arguments given.
+    fn push_given(&mut self, id: CallId, given: &[Option<Arg>]) -> Option<usize> {
         let desc = id.desc();
         if knowledge::waits(id) && knowledge::children(self.program).is_empty() && self.dice.percent(95) {
             self.make(|m| knowledge::spawns(m.id));
@@ -68,8 +119,8 @@ impl<'a, D: Dice> Builder<'a, D> {
         let precedent = self.precedent(id);
         let mut args = Vec::new();
         for (k, (index, arg)) in desc.written().enumerate() {
-            args.push(match (&given, &precedent) {
-                (Some((at, value)), _) if *at == k => value.clone(),
+            args.push(match (&given[k], &precedent) {
+                (Some(value), _) => value.clone(),
                 (_, Some(before)) if matches!(arg.ty, Ty::Fd(_)) && k < before.len() => before[k].clone(),
                 _ => self.argument(id, index, arg, &args),
             });
@@ -176,7 +227,7 @@ impl<'a, D: Dice> Builder<'a, D> {
             Ty::Id(id) => self.id(id),
             Ty::Page => self.page(),
             // Numbers of the agent's own descriptors are nobody's to name.
-            Ty::OneOf(values) => Arg::Int(dice.pick(values).copied().unwrap_or(0)),
+            Ty::OneOf(listed) => Arg::Int(values::listed(dice, name, listed)),
             Ty::Int(interesting) => Arg::Int(match values::named_int(dice, name, interesting, size) {
                 200..208 if name.contains("fd") => 20,
                 value => value,
@@ -368,6 +419,16 @@ impl<'a, D: Dice> Builder<'a, D> {
             };
         }
         let opens = id.name() == "openat";
+        // What happens to a name that is taken is half of what such a call is about.
+        if knowledge::wants_new_path(id, index) && self.dice.percent(TAKEN) {
+            let taken =
+                self.existing(|r| r.kind == Kind::Path && !r.closed).filter(|_| self.dice.percent(50));
+            if let Some(r) =
+                taken.or_else(|| self.make(|m| m.kind == Kind::Path && m.id.name() != "renameat2"))
+            {
+                return Arg::Res(r);
+            }
+        }
         if knowledge::wants_new_path(id, index) && !(opens && self.dice.percent(50)) {
             return Arg::Bytes(self.new_path());
         }

@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::generate::Generator;
+use crate::guidance::Guidance;
 use crate::monitor::Monitor;
 use crate::objective::{Triage, Verdict};
 use crate::runner::{CHUNK, PoolExecutor, Runner};
@@ -50,6 +51,8 @@ pub struct CampaignOptions {
     pub snapshot_every: Duration,
     /// Cases that are there already. After a crash they may be more than the snapshot knows.
     pub known_cases: u64,
+    /// What guides the search.
+    pub guidance: Guidance,
     /// No progress line.
     pub quiet: bool,
 }
@@ -70,6 +73,7 @@ impl CampaignOptions {
             snapshot_programs: 1_000_000,
             snapshot_every: Duration::from_secs(20),
             known_cases: 0,
+            guidance: Guidance::default(),
             quiet: false,
         }
     }
@@ -151,7 +155,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
         let seed = snapshot.as_ref().map_or(options.seed, |old| old.seed);
         let generator = Arc::new(Generator::new(&options.allowed));
         let executor = PoolExecutor::new(runners, stop, options.time.map(|time| started + time))?;
-        let engine = Engine::new(&corpus, seed, options.batch, generator, executor)?;
+        let engine = Engine::new(&corpus, seed, options.batch, generator, options.guidance, executor)?;
         let mut before = snapshot.clone().unwrap_or_default();
         before.cases = before.cases.max(options.known_cases);
         let mut campaign = Campaign {

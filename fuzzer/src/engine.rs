@@ -2,9 +2,11 @@
 
 use crate::files;
 use crate::generate::Generator;
+use crate::guidance::Guidance;
 use crate::input::{EXTENSION, ProgramInput};
 use crate::novelty::{NOVELTY, NoveltyFeedback, Seen};
 use crate::objective::{DivergenceObjective, FindingMeta, LEDGER, Ledger};
+use crate::relations::Relations;
 use crate::runner::{PoolExecutor, Runner};
 use crate::schedule::NewestScheduler;
 use crate::snapshot::Snapshot;
@@ -61,9 +63,10 @@ impl<'a, R: Runner> Engine<'a, R> {
         seed: u64,
         batch: usize,
         generator: Arc<Generator>,
+        guidance: Guidance,
         executor: PoolExecutor<'a, R>,
     ) -> anyhow::Result<Engine<'a, R>> {
-        let mut feedback = NoveltyFeedback::new(&executor.observers.0);
+        let mut feedback = NoveltyFeedback::new(&executor.observers.0, guidance.novelty);
         let mut objective = DivergenceObjective::new(&executor.observers.0);
         std::fs::create_dir_all(dir)
             .with_context(|| format!("cannot make the corpus directory {}", dir.display()))?;
@@ -71,11 +74,12 @@ impl<'a, R: Runner> Engine<'a, R> {
         let mut state =
             StdState::new(rand, InMemoryCorpus::new(), InMemoryCorpus::new(), &mut feedback, &mut objective)?;
         state.add_metadata(Tally::default());
+        state.add_metadata(Relations::default());
         Ok(Engine {
             executor,
             state,
             search: StdFuzzer::new(NewestScheduler, feedback, objective),
-            stage: BatchStage::new(Arc::clone(&generator), batch, dir.to_owned())?,
+            stage: BatchStage::new(Arc::clone(&generator), guidance, batch, dir.to_owned())?,
             generator,
             dir: dir.to_owned(),
         })
@@ -239,6 +243,8 @@ impl<'a, R: Runner> Engine<'a, R> {
             seen: self.state.named_metadata::<Seen>(NOVELTY)?.clone(),
             ledger: self.ledger()?.clone(),
             tally: self.tally()?.clone(),
+            relations: self.state.metadata::<Relations>()?.clone(),
+            surveyed: self.stage.surveyed(),
             corpus: names,
             waiting,
             ..Snapshot::default()
@@ -261,6 +267,8 @@ impl<'a, R: Runner> Engine<'a, R> {
         }
         *self.state.named_metadata_mut::<Ledger>(LEDGER)? = snapshot.ledger.clone();
         *self.state.metadata_mut::<Tally>()? = snapshot.tally.clone();
+        *self.state.metadata_mut::<Relations>()? = snapshot.relations.clone();
+        self.stage.survey_from(snapshot.surveyed);
         for name in &snapshot.corpus {
             // A name in a file is not to be trusted with leaving the directory.
             let path = Path::new(name).file_name().map(|name| self.dir.join(name)).unwrap_or_default();

@@ -136,6 +136,22 @@ impl Generator {
         program
     }
 
+    /// The calls it makes.
+    pub fn calls(&self) -> impl Iterator<Item = CallId> + '_ {
+        self.areas.iter().flat_map(|(_, calls)| calls.iter().copied())
+    }
+
+    /// Appends that call, after the calls that make what it needs. Returns its index, if there is room for it.
+    pub fn push<D: Dice>(
+        &self,
+        dice: &mut D,
+        weights: &Weights,
+        program: &mut Program,
+        id: CallId,
+    ) -> Option<usize> {
+        Builder::new(self, weights, dice, program).push(id)
+    }
+
     /// Appends one call of that area (or of any, evenly), after the calls that make what it needs.
     /// Returns its index, if there is a call to make and room for it.
     pub fn append<D: Dice>(
@@ -197,6 +213,19 @@ impl Generator {
     /// Draws something that happens at the outside terminal.
     fn event<D: Dice>(&self, dice: &mut D, weights: &Weights) -> Option<CallId> {
         dice.weighted(self.outside.iter().map(|id| weights.of(*id))).map(|i| self.outside[i])
+    }
+
+    /// Appends a call of the same area that is about the same things as call `at`, as far as it can be.
+    pub(crate) fn append_like<D: Dice>(
+        &self,
+        dice: &mut D,
+        weights: &Weights,
+        program: &mut Program,
+        at: usize,
+    ) -> Option<usize> {
+        let model = program.calls[at].clone();
+        let id = self.choose(dice, weights, program, Some(model.id.desc().area))?;
+        Builder::new(self, weights, dice, program).push_like(id, &model, Some(at))
     }
 
     /// Draws a call: mostly one that uses what the program already made.

@@ -6,12 +6,13 @@
 use crate::arguments::{Builder, fit_mapping};
 use crate::dice::Dice;
 use crate::generate::{Generator, LONGEST, splice_in};
+use crate::relations::Guide;
 use crate::resources::{fd_kinds_of, made};
 use crate::tally::Weights;
 use crate::tasks;
 use crate::values;
 use parallax_corpus::desc::{FlagSet, In, Kind, NO_PID};
-use parallax_corpus::{Arg, Program, ResRef, Ty, wire};
+use parallax_corpus::{Arg, CallId, Program, ResRef, Ty, wire};
 
 /// What a mutator may look at besides the program.
 pub struct Context<'a> {
@@ -19,8 +20,12 @@ pub struct Context<'a> {
     pub generator: &'a Generator,
     /// How likely each call is.
     pub weights: &'a Weights,
+    /// Which calls have to do with which.
+    pub guide: &'a Guide,
     /// Another program of the corpus.
     pub donor: &'a Program,
+    /// Whether mutants look at other descriptors.
+    pub observes: bool,
 }
 
 /// The kinds of change.
@@ -71,11 +76,18 @@ pub const CHANGES: [(Change, u32); 13] = [
     (Change::Task, 4),
 ];
 
+/// How often, in percent, a new call is one that has to do with another.
+const RELATED: usize = 30;
+
 /// Applies one to four changes. Returns whether the program is another one now.
 pub fn mutate<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program) -> bool {
     let before = program.clone();
+    let weight = |(kind, weight): &(Change, u32)| match kind {
+        Change::Observe if !context.observes => 0,
+        _ => *weight,
+    };
     for _ in 0..[1, 1, 1, 2, 2, 3, 4][dice.below(7)] {
-        if let Some(i) = dice.weighted(CHANGES.iter().map(|(_, weight)| *weight)) {
+        if let Some(i) = dice.weighted(CHANGES.iter().map(weight)) {
             change(CHANGES[i].0, dice, context, program);
         }
     }
@@ -132,6 +144,22 @@ fn change<D: Dice>(kind: Change, dice: &mut D, context: &Context<'_>, program: &
 
 fn insert<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program) {
     // Half of the new calls stay with what the program is about; the others keep every area in the game.
+    if dice.percent(RELATED) {
+        let at = dice.below(program.calls.len());
+        let model = program.calls[at].clone();
+        let before = context.guide.before(model.id);
+        let allowed = |(id, weight): &(CallId, u32)| if context.generator.allows(*id) { *weight } else { 0 };
+        if let Some(i) = dice.weighted(before.iter().map(allowed)) {
+            splice_in(program, at, 0, |head| {
+                Builder::new(context.generator, context.weights, dice, head).push_like(
+                    before[i].0,
+                    &model,
+                    None,
+                );
+            });
+            return;
+        }
+    }
     let at = dice.below(program.calls.len() + 1);
     let near = program.calls[at.min(program.calls.len() - 1)].id.desc().area;
     let area = if dice.percent(50) { Some(near) } else { None };
@@ -286,6 +314,12 @@ fn splice<D: Dice>(dice: &mut D, donor: &Program, program: &mut Program) {
 /// Appends a call that reads from, or asks about, a descriptor other than the one the last call used: state
 /// that two descriptors share by mistake is seen through the second one.
 fn observe<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program) {
+    if dice.percent(RELATED) {
+        let at = dice.below(program.calls.len());
+        if influenced(dice, context, program, at) {
+            return;
+        }
+    }
     let last = program.calls.last().and_then(|call| call.args.first()).cloned();
     let things = made(program, program.calls.len());
     let mut fds: Vec<Arg> = things
@@ -300,13 +334,48 @@ fn observe<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program) 
         }
     }
     fds.retain(|fd| Some(fd) != last.as_ref());
-    let Some(fd) = dice.pick(&fds).cloned() else { return };
+    if let Some(fd) = dice.pick(&fds).cloned() {
+        look_at(dice, context, program, fd);
+    }
+}
+
+/// Appends a call that looks at a descriptor.
+pub(crate) fn look_at<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program, fd: Arg) {
     let kinds = fd_kinds_of(program, &fd);
     let observers = context.generator.observers();
     let weights = observers.iter().map(|o| if o.kinds & kinds != 0 { context.weights.of(o.id) } else { 0 });
     let Some(i) = dice.weighted(weights) else { return };
     let (id, k) = (observers[i].id, observers[i].argument);
     Builder::new(context.generator, context.weights, dice, program).push_with(id, Some((k, fd)));
+}
+
+/// Appends a call that may show what call `at` did: one it is known to influence, one that looks at a descriptor it made
+/// or used, or any of its area on the same things.
+pub(crate) fn look_after<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program, at: usize) {
+    let model = program.calls[at].clone();
+    let way = dice.below(8);
+    if way < 3 && influenced(dice, context, program, at) {
+        return;
+    }
+    if way < 6 {
+        let made = (0..model.id.desc().makes.len()).map(|slot| ResRef { call: at as u16, slot: slot as u8 });
+        let fds: Vec<Arg> = made.map(Arg::Res).chain(model.args.iter().cloned()).collect();
+        let fds: Vec<Arg> = fds.into_iter().filter(|fd| fd_kinds_of(program, fd) != 0).collect();
+        if let Some(fd) = dice.pick(&fds).cloned() {
+            return look_at(dice, context, program, fd);
+        }
+    }
+    context.generator.append_like(dice, context.weights, program, at);
+}
+
+/// Appends a call that call `at` is known to influence. Returns whether there was one.
+fn influenced<D: Dice>(dice: &mut D, context: &Context<'_>, program: &mut Program, at: usize) -> bool {
+    let model = program.calls[at].clone();
+    let after = context.guide.after(model.id);
+    let allowed = |(id, weight): &(CallId, u32)| if context.generator.allows(*id) { *weight } else { 0 };
+    let Some(i) = dice.weighted(after.iter().map(allowed)) else { return false };
+    let mut builder = Builder::new(context.generator, context.weights, dice, program);
+    builder.push_like(after[i].0, &model, Some(at)).is_some()
 }
 
 fn exchange<D: Dice>(dice: &mut D, program: &mut Program) {

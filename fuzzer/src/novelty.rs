@@ -45,7 +45,7 @@ fn mix(parts: &[u64]) -> u32 {
 
 /// What became of a call, coarsely: its state, its errno, or how large its answer was, if that says anything (a pid is
 /// small only in an agent that is new).
-fn class_of(id: CallId, outcome: &Outcome) -> u64 {
+pub(crate) fn class_of(id: CallId, outcome: &Outcome) -> u64 {
     match (outcome.state, outcome.errno()) {
         (State::Done, Some(errno)) => 0x1000 + errno as u64,
         _ if outcome.woken.is_some() => 0x200,
@@ -216,15 +216,16 @@ impl<I, S> Observer<I, S> for PairObserver {}
 #[derive(Debug)]
 pub struct NoveltyFeedback {
     observer: Handle<PairObserver>,
+    counts: bool,
 }
 
 /// The name under which [`Seen`] lies in the state.
 pub const NOVELTY: &str = "novelty";
 
 impl NoveltyFeedback {
-    /// A feedback that looks at that observer.
-    pub fn new(observer: &PairObserver) -> NoveltyFeedback {
-        NoveltyFeedback { observer: observer.handle() }
+    /// A feedback that looks at that observer. Where novelty does not count, nothing is kept for it.
+    pub fn new(observer: &PairObserver, counts: bool) -> NoveltyFeedback {
+        NoveltyFeedback { observer: observer.handle(), counts }
     }
 }
 
@@ -252,7 +253,7 @@ impl<EM, I, OT: MatchName, S: HasNamedMetadata> Feedback<EM, I, OT, S> for Novel
     ) -> Result<bool, Error> {
         let observer =
             observers.get(&self.observer).ok_or_else(|| Error::key_not_found("no pair observer"))?;
-        Ok(state.named_metadata_mut::<Seen>(NOVELTY)?.judge(&observer.classes))
+        Ok(state.named_metadata_mut::<Seen>(NOVELTY)?.judge(&observer.classes) && self.counts)
     }
 
     fn append_metadata(

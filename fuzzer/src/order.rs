@@ -4,10 +4,13 @@
 //! carried out.
 
 use crate::generate::Generator;
+use crate::guidance::Guidance;
 use crate::mutate::{Context, mutate};
+use crate::relations::{self, Guide, Pair, compare};
+use crate::survey::{self, Item};
 use crate::tally::Weights;
 use libafl_bolts::rands::StdRand;
-use parallax_corpus::Program;
+use parallax_corpus::{Outcome, Program};
 use std::sync::Arc;
 
 /// What programs are made from.
@@ -17,10 +20,14 @@ pub enum Recipe {
     Given(Vec<Program>),
     /// Fresh ones.
     Fresh,
+    /// Those of the survey that try these.
+    Survey(Vec<Item>),
     /// Mutants of one program; the others are donors, of which there must be one.
     Mutants {
         /// The program that is changed.
         base: Program,
+        /// What its calls did, if that is known.
+        digests: Arc<[u64]>,
         /// Programs that parts are taken from.
         donors: Vec<Program>,
     },
@@ -37,9 +44,28 @@ pub struct Order {
     pub seed: u64,
     /// How likely each call is.
     pub weights: Arc<Weights>,
+    /// Which calls have to do with which.
+    pub guide: Arc<Guide>,
+    /// Which parts of the guidance are at work.
+    pub guidance: Guidance,
 }
 
 impl Order {
+    fn context<'a>(&'a self, generator: &'a Generator, donor: &'a Program) -> Context<'a> {
+        let observes = self.guidance.observe;
+        Context { generator, weights: &self.weights, guide: &self.guide, donor, observes }
+    }
+
+    /// What a run of one of its programs says about relations between calls.
+    pub fn relations(&self, program: &Program, outcomes: &[Outcome]) -> Vec<Pair> {
+        match &self.recipe {
+            Recipe::Mutants { base, digests, .. } if self.guidance.relations && !digests.is_empty() => {
+                compare(base, digests, program, &relations::digests(program, outcomes))
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Makes the programs. The same order always makes the same ones.
     pub fn make(&self, generator: &Generator) -> Vec<Program> {
         let mut dice = StdRand::with_seed(self.seed);
@@ -50,12 +76,17 @@ impl Order {
                 let programs = (0..self.size).map(|_| generator.generate(&mut dice, weights));
                 programs.filter(|program| !program.calls.is_empty()).collect()
             }
-            Recipe::Mutants { base, donors } => {
+            Recipe::Survey(items) => {
+                let nothing = Program::default();
+                let context = self.context(generator, &nothing);
+                items.iter().filter_map(|item| survey::program(item, &mut dice, &context)).collect()
+            }
+            Recipe::Mutants { base, donors, .. } => {
                 let mut programs = Vec::with_capacity(self.size);
                 // A few more tries make up for changes that do not apply.
                 for (_, donor) in (0..2 * self.size).zip(donors.iter().cycle()) {
                     let mut mutant = base.clone();
-                    let context = Context { generator, weights, donor };
+                    let context = self.context(generator, donor);
                     if programs.len() < self.size && mutate(&mut dice, &context, &mut mutant) {
                         programs.push(mutant);
                     }

@@ -7,6 +7,7 @@
 use crate::generate::Generator;
 use crate::novelty::Classes;
 use crate::order::Order;
+use crate::relations::Pair;
 use crate::runner::{CHUNK, Runner, lock, stopped};
 use anyhow::ensure;
 use parallax_corpus::Program;
@@ -29,6 +30,8 @@ pub struct Done {
     pub result: PairResult,
     /// The classes of that.
     pub classes: Classes,
+    /// Which calls influenced which, as far as it says.
+    pub relations: Vec<Pair>,
 }
 
 /// What became of an order.
@@ -163,14 +166,18 @@ impl<'a, R: Runner> Pool<'a, R> {
                 Ok(results) => (results, None),
                 Err(error) => (None, Some(error)),
             };
-            let finished = |(program, result): (Program, PairResult)| {
-                let classes = Classes::of(&program, &result);
-                Done { program, result, classes }
-            };
-            let mut all = results.map(|results| programs.into_iter().zip(results).map(finished));
+            let mut all = results.map(|results| programs.into_iter().zip(results));
             let mut start = 0;
-            for ((number, _), end) in orders.into_iter().zip(ends) {
-                let part = all.as_mut().map(|all| all.take(end - start).collect());
+            for ((number, order), end) in orders.into_iter().zip(ends) {
+                let part = all.as_mut().map(|all| {
+                    all.take(end - start)
+                        .map(|(program, result)| {
+                            let classes = Classes::of(&program, &result);
+                            let relations = order.relations(&program, &result.native.outcomes);
+                            Done { program, result, classes, relations }
+                        })
+                        .collect()
+                });
                 start = end;
                 // Nobody may be left to collect it.
                 let _ = answers.send(Answer { number, done: error.take().map_or(Ok(part), Err) });

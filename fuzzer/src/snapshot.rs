@@ -5,6 +5,7 @@
 use crate::files::write_whole;
 use crate::novelty::Seen;
 use crate::objective::Ledger;
+use crate::relations::Relations;
 use crate::tally::Tally;
 use libafl_bolts::rands::StdRand;
 use parallax_corpus::{Program, pack};
@@ -37,6 +38,10 @@ pub struct Snapshot {
     pub ledger: Ledger,
     /// Counts of calls.
     pub tally: Tally,
+    /// Relations between calls.
+    pub relations: Relations,
+    /// How far the survey came.
+    pub surveyed: usize,
     /// Names of the corpus's files, oldest first.
     pub corpus: Vec<String>,
     /// Findings that wait for triage.
@@ -63,6 +68,8 @@ impl Default for Snapshot {
             seen: Seen::default(),
             ledger: Ledger::default(),
             tally: Tally::default(),
+            relations: Relations::default(),
+            surveyed: 0,
             corpus: Vec::new(),
             waiting: Vec::new(),
             cases: 0,

@@ -9,13 +9,16 @@ use crate::dice::Dice;
 use crate::engine::{Search, SearchState};
 use crate::files::Writer;
 use crate::generate::Generator;
+use crate::guidance::Guidance;
 use crate::input::ProgramInput;
 use crate::mutate::remove_healing;
 use crate::novelty::PairObserver;
 use crate::objective::{LEDGER, Ledger};
 use crate::order::{Order, Recipe};
 use crate::pool::{Answer, Done};
+use crate::relations::{self, Guide, Relations};
 use crate::runner::{CHUNK, PoolExecutor, Runner};
+use crate::survey::{self, Item};
 use crate::tally::{Tally, Weights};
 use libafl::corpus::{Corpus, CorpusId, HasCurrentCorpusId, Testcase};
 use libafl::events::NopEventManager;
@@ -31,7 +34,7 @@ use libafl_bolts::Named;
 use parallax_corpus::{CallId, Program};
 use parallax_harness::oracles::{Class, Finding};
 use std::borrow::Cow;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,6 +43,8 @@ use std::time::Instant;
 const FRESH: u64 = 8;
 /// Orders after which the calls' weights are worked out again, and findings are looked into if there are any.
 const REWEIGHED: u64 = 16;
+/// One order in so many is the survey's, until it is through.
+const SURVEY: u64 = 2;
 /// Donors in an order.
 const DONORS: usize = 4;
 /// Sightings after which a signature counts as seen often.
@@ -77,6 +82,13 @@ enum Source {
 pub struct BatchStage {
     generator: Arc<Generator>,
     weights: Arc<Weights>,
+    guide: Arc<Guide>,
+    guidance: Guidance,
+    survey: Vec<Item>,
+    /// How many items of the survey are ordered.
+    ordered: usize,
+    /// What the calls of corpus programs did, where it is known.
+    digests: BTreeMap<usize, Arc<[u64]>>,
     /// Programs on their way at a time, at least.
     batch: usize,
     /// Most programs to be judged before the stage returns.
@@ -107,10 +119,20 @@ impl BatchStage {
     ///
     /// # Errors
     /// There can be no more threads.
-    pub fn new(generator: Arc<Generator>, batch: usize, dir: PathBuf) -> std::io::Result<BatchStage> {
+    pub fn new(
+        generator: Arc<Generator>,
+        guidance: Guidance,
+        batch: usize,
+        dir: PathBuf,
+    ) -> std::io::Result<BatchStage> {
         Ok(BatchStage {
+            survey: if guidance.survey { survey::items(&generator) } else { Vec::new() },
             generator,
             weights: Arc::new(Weights::even()),
+            guide: Arc::default(),
+            guidance,
+            ordered: 0,
+            digests: BTreeMap::new(),
             batch,
             budget: usize::MAX,
             pause: None,
@@ -126,6 +148,20 @@ impl BatchStage {
         })
     }
 
+    /// How many items of the survey were tried.
+    pub fn surveyed(&self) -> usize {
+        let on_way = self.ahead.iter().map(|ahead| match &ahead.order.recipe {
+            Recipe::Survey(items) => items.len(),
+            _ => 0,
+        });
+        self.ordered - on_way.sum::<usize>()
+    }
+
+    /// Goes on with the survey from there.
+    pub fn survey_from(&mut self, tried: usize) {
+        self.ordered = tried.min(self.survey.len());
+    }
+
     /// The next order of at most `most` programs. `None` if there is nothing more to run.
     fn order(
         &mut self,
@@ -139,10 +175,19 @@ impl BatchStage {
             Source::List(list) => Recipe::Given(list.take(size).collect()),
             Source::Search => self.recipe(search, state, size)?,
         };
-        if let Recipe::Given(programs) = &recipe {
-            size = programs.len();
+        match &recipe {
+            Recipe::Given(programs) => size = programs.len(),
+            Recipe::Survey(items) => size = items.len(),
+            _ => {}
         }
-        let order = Order { recipe, size, seed: state.rand_mut().word(), weights: Arc::clone(&self.weights) };
+        let order = Order {
+            recipe,
+            size,
+            seed: state.rand_mut().word(),
+            weights: Arc::clone(&self.weights),
+            guide: Arc::clone(&self.guide),
+            guidance: self.guidance,
+        };
         Ok(Some(order).filter(|order| order.size > 0))
     }
 
@@ -151,11 +196,20 @@ impl BatchStage {
         self.groups += 1;
         if self.groups % REWEIGHED == 1 {
             self.weights = Arc::new(Weights::from_tally(state.metadata::<Tally>()?));
+            if self.guidance.relations {
+                let known = state.metadata::<Relations>()?;
+                self.guide = Arc::new(Guide::by_name(&self.weights).with(known, &self.weights));
+            }
         }
         if !self.unmasked.is_empty() {
             return Ok(Recipe::Given(self.unmasked.drain(..self.unmasked.len().min(size)).collect()));
         }
-        if self.groups % FRESH == 0 {
+        if self.groups % SURVEY == 0 && self.ordered < self.survey.len() {
+            let items = self.survey[self.ordered..].iter().take(size).copied().collect::<Vec<_>>();
+            self.ordered += items.len();
+            return Ok(Recipe::Survey(items));
+        }
+        if self.groups % FRESH == 1 {
             return Ok(Recipe::Fresh);
         }
         let id = search.scheduler_mut().next(state)?;
@@ -166,7 +220,8 @@ impl BatchStage {
             let nth = state.rand_mut().below(count);
             donors.push(input_of(state, state.corpus().nth(nth))?.0);
         }
-        Ok(Recipe::Mutants { base, donors })
+        let digests = self.digests.get(&id.0).cloned().unwrap_or_default();
+        Ok(Recipe::Mutants { base, digests, donors })
     }
 
     /// Fresh programs.
@@ -274,7 +329,7 @@ impl BatchStage {
         done: Done,
         keep: Keep,
     ) -> Result<(), Error> {
-        let Done { program, result, classes } = done;
+        let Done { program, result, classes, relations } = done;
         *state.executions_mut() += 1;
         let unusable = result.unusable();
         self.unusable += u64::from(unusable);
@@ -282,6 +337,8 @@ impl BatchStage {
             return Ok(());
         }
         state.metadata_mut::<Tally>()?.count(&program, &result);
+        state.metadata_mut::<Relations>()?.count(&relations);
+        let outcomes = result.native.outcomes.clone();
         observers.0.absorb(classes, result);
         let input = ProgramInput(program);
         let manager = &mut NopEventManager::new();
@@ -301,7 +358,10 @@ impl BatchStage {
             self.account(state, &input.0, &finding)?;
         }
         match id {
-            Some(id) => self.settle(state, id),
+            Some(id) => {
+                self.digests.insert(id.0, relations::digests(&input.0, &outcomes).into());
+                self.settle(state, id)
+            }
             None => Ok(()),
         }
     }

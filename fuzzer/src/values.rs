@@ -46,13 +46,27 @@ pub fn named_int(dice: &mut impl Dice, name: &str, interesting: &[u64], size: u8
             let some: Vec<u64> = interesting.iter().copied().filter(|n| *n <= most).collect();
             return dice.pick(&some).copied().unwrap_or(0);
         }
-        _ if name.ends_with("nsec") => 999_999_999,
-        _ if name.ends_with("usec") => 999_999,
-        _ => u64::MAX,
+        _ => most(name),
     };
     let valid: Vec<u64> = interesting.iter().copied().filter(|n| *n <= most).collect();
     let among = if dice.percent(94) && !valid.is_empty() { &valid } else { interesting };
     int(dice, among, size)
+}
+
+/// The largest number a name allows: parts of a second are fewer than a second.
+fn most(name: &str) -> u64 {
+    match name {
+        _ if name.ends_with("nsec") => 999_999_999,
+        _ if name.ends_with("usec") => 999_999,
+        _ => u64::MAX,
+    }
+}
+
+/// One of the listed numbers, nearly always one that its name allows.
+pub fn listed(dice: &mut impl Dice, name: &str, listed: &[u64]) -> u64 {
+    let valid: Vec<u64> = listed.iter().copied().filter(|n| *n <= most(name)).collect();
+    let among = if dice.percent(92) && !valid.is_empty() { &valid } else { listed };
+    dice.pick(among).copied().unwrap_or(0)
 }
 
 /// A length of a mapping: mostly whole pages, since none is refused.

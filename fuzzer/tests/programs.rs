@@ -7,6 +7,7 @@ use parallax_corpus::{Area, Arg, CallId, Program, tables};
 use parallax_fuzzer::generate::{Generator, LONGEST};
 use parallax_fuzzer::input::ProgramInput;
 use parallax_fuzzer::mutate::{CHANGES, Context, apply, mutate, remove_healing};
+use parallax_fuzzer::relations::Guide;
 use parallax_fuzzer::tally::{Tally, Weights};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -35,6 +36,15 @@ fn assert_sound(program: &Program) {
     }
 }
 
+fn context<'a>(
+    generator: &'a Generator,
+    weights: &'a Weights,
+    guide: &'a Guide,
+    donor: &'a Program,
+) -> Context<'a> {
+    Context { generator, weights, guide, donor, observes: true }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -50,11 +60,12 @@ proptest! {
     #[test]
     fn mutated_programs_are_well_formed(seed: u64) {
         let (generator, weights) = (Generator::new(&[]), Weights::even());
+        let guide = Guide::by_name(&weights);
         let mut dice = StdRand::with_seed(seed);
         let donor = generator.generate(&mut dice, &weights);
         let mut program = generator.generate(&mut dice, &weights);
         for _ in 0..40 {
-            mutate(&mut dice, &Context { generator: &generator, weights: &weights, donor: &donor }, &mut program);
+            mutate(&mut dice, &context(&generator, &weights, &guide, &donor), &mut program);
             assert_sound(&program);
         }
     }
@@ -73,6 +84,7 @@ proptest! {
 #[test]
 fn every_kind_of_change_changes_something() {
     let (generator, weights) = (Generator::new(&[]), Weights::even());
+    let guide = Guide::by_name(&weights);
     let mut dice = StdRand::with_seed(3);
     for (change, _) in CHANGES {
         let mut changed = 0;
@@ -80,12 +92,7 @@ fn every_kind_of_change_changes_something() {
             let donor = generator.generate(&mut dice, &weights);
             let before = generator.generate(&mut dice, &weights);
             let mut after = before.clone();
-            apply(
-                change,
-                &mut dice,
-                &Context { generator: &generator, weights: &weights, donor: &donor },
-                &mut after,
-            );
+            apply(change, &mut dice, &context(&generator, &weights, &guide, &donor), &mut after);
             changed += usize::from(after != before);
         }
         assert!(changed >= 30, "{change:?} changed {changed} of 200 programs");
@@ -114,11 +121,12 @@ fn calls_that_are_switched_off_are_never_made() {
     let off = |name: &str| name.starts_with("vdso") || name == "pipe2" || name == "spawn";
     let allowed: Vec<bool> = tables::all().iter().map(|d| !off(d.name)).collect();
     let (generator, weights) = (Generator::new(&allowed), Weights::even());
+    let guide = Guide::by_name(&weights);
     let mut dice = StdRand::with_seed(9);
     let donor = generator.generate(&mut dice, &weights);
     for _ in 0..500 {
         let mut program = generator.generate(&mut dice, &weights);
-        mutate(&mut dice, &Context { generator: &generator, weights: &weights, donor: &donor }, &mut program);
+        mutate(&mut dice, &context(&generator, &weights, &guide, &donor), &mut program);
         assert!(program.calls.iter().all(|c| !off(c.id.name())));
     }
 }

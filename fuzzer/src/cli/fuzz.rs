@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use parallax_corpus::{CallId, Program, tables};
 use parallax_fuzzer::campaign::{self, CampaignOptions, Ending};
+use parallax_fuzzer::guidance::Guidance;
 use parallax_fuzzer::objective::{Triage, Verdict};
 use parallax_fuzzer::runner::{PairRunner, lock, stopped};
 use parallax_harness::link::StopWhen;
@@ -74,6 +75,9 @@ pub struct Options {
     resume: bool,
     #[command(flatten)]
     expect: ExpectArgs,
+    /// Search without a part of the guidance, to see what it is worth: relations, novelty, survey, observe
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    without: Vec<String>,
     /// No progress line
     #[arg(long, short)]
     quiet: bool,
@@ -113,6 +117,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     );
     let mut expectations = options.expect.read()?;
     let seeds = seeds(options)?;
+    let guidance = Guidance::default().without(&options.without).map_err(|error| anyhow::anyhow!(error))?;
     let _lock = claim(&options.out)?;
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
@@ -153,6 +158,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         allowed,
         quiet: options.quiet,
         known_cases,
+        guidance,
         ..CampaignOptions::new(options.out.clone())
     };
     let runners =
