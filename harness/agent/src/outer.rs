@@ -210,28 +210,44 @@ fn exchange(what: u32, words: &[u32], bytes: &[u8], to: u64, room: usize) -> i64
     if !write_all(FD_OUT, message.as_ptr(), len.min(MAX_EVENT)) {
         exit_group(80);
     }
+    // Taken from the pipe as a whole, whatever is there: a program of several tasks may be killed at any moment by a
+    // signal that another one of them does not block, and half an answer left behind would be read as something else.
+    let mut have = 0usize;
     loop {
-        let answer = &mut message;
-        if !read_exact(FD_IN, answer.as_mut_ptr(), 4) {
-            exit_group(81);
-        }
-        let word = |answer: &[u8], at: usize| {
-            u32::from_le_bytes([answer[at], answer[at + 1], answer[at + 2], answer[at + 3]])
-        };
-        let len = word(answer, 0) as usize;
-        if !(16..=MAX_EVENT).contains(&len) || !read_exact(FD_IN, answer.as_mut_ptr(), len) {
-            exit_group(82);
-        }
-        if word(answer, 0) != MAGIC_ACK {
-            exit_group(83);
-        }
-        if word(answer, 4) != number {
+        let room_left = (MAX_EVENT - have) as u64;
+        let at = message.as_mut_ptr().wrapping_add(have) as u64;
+        let n = syscall(nr::READ, [FD_IN as u64, at, room_left, 0, 0, 0]);
+        if n == -4 {
             continue;
         }
-        let came = (len - 16).min(room);
-        // SAFETY: `room` bytes at `to` lie in the arena (`bytes_at`).
-        unsafe { core::ptr::copy_nonoverlapping(answer.as_ptr().add(16), to as *mut u8, came) };
-        return (u64::from(word(answer, 8)) | u64::from(word(answer, 12)) << 32) as i64;
+        if n <= 0 {
+            exit_group(81);
+        }
+        have += n as usize;
+        while have >= 4 {
+            let word =
+                |k: usize| u32::from_le_bytes([message[k], message[k + 1], message[k + 2], message[k + 3]]);
+            let len = word(0) as usize;
+            if !(16..=MAX_EVENT - 4).contains(&len) {
+                exit_group(82);
+            }
+            if have < 4 + len {
+                break;
+            }
+            if word(4) != MAGIC_ACK {
+                exit_group(83);
+            }
+            if word(8) == number {
+                let came = (len - 16).min(room);
+                let ret = u64::from(word(12)) | u64::from(word(16)) << 32;
+                // SAFETY: `room` bytes at `to` lie in the arena (`bytes_at`).
+                unsafe { core::ptr::copy_nonoverlapping(message.as_ptr().add(20), to as *mut u8, came) };
+                return ret as i64;
+            }
+            // One that a killed child left.
+            message.copy_within(4 + len..have, 0);
+            have -= 4 + len;
+        }
     }
 }
 
