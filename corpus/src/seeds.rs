@@ -19,10 +19,13 @@ seeds! {
     "dirs": "hard_links", "links", "temporary_tree";
     "io": "copy_file", "datagrams", "pipeline", "scatter_gather";
     "events": "event_loop", "signal_descriptor", "timer_descriptor", "watch_folder";
+    "sockets": "abstract_logger", "pass_descriptor", "stream_server", "tcp_echo";
     "time": "deadline", "interval_timers", "vdso_and_kernel";
-    "processes": "identity", "limits", "usage_loop", "wait_for_children";
+    "processes": "child_process", "identity", "limits", "look_at_self", "reader_thread", "usage_loop", "wait_for_children";
+    "sched": "affinity", "futex_words", "priorities";
     "memory": "heap_and_guard", "memfd_seals", "shared_file";
     "signals": "child_signal", "handler_and_mask", "wait_for_signal";
+    "ipc": "messages", "posix_queue", "semaphores", "shared_memory";
 }
 
 /// All of them. (That each is well formed is a test's to say: one that is not is left out.)

@@ -53,7 +53,7 @@ fn an_editors_recording_lands() {
         "read$tty(0, out[256])",
         "O_CREAT|O_EXCL, 384)",
         "fsync(",
-        "renameat(",
+        "rename(",
     ];
     let mut from = 0;
     for wanted in order {
@@ -108,8 +108,20 @@ fn variants_are_chosen_by_their_constants() {
             "openat$null(O_RDWR)",
         ),
         ("openat(AT_FDCWD, \"/dev/pts/7\", O_RDWR) = 4", "openat$tty(O_RDWR)"),
-        ("mkdir(\"/tmp/d\", 0755) = 0", "mkdirat(\"d\", 493)"),
+        ("mkdir(\"/tmp/d\", 0755) = 0", "mkdir(\"d\", 493)"),
+        ("open(\"/tmp/f\", O_WRONLY|O_TRUNC) = 4", "open(r1, O_WRONLY|O_TRUNC, 0)"),
+        ("open(\"/dev/null\", O_RDWR) = 4", "openat$null(O_RDWR)"),
         ("open(\"/tmp/d\", O_RDONLY|O_DIRECTORY) = 4", "openat$dir(r0, O_DIRECTORY)"),
+        ("pselect6(4, [3], [], [], NULL, NULL) = 1 (in [3])", "poll([{r0, POLLIN}], -1)"),
+        ("select(4, [3], [3], NULL, {tv_sec=2, tv_usec=0}) = 0 (Timeout)", "poll([{r0, POLLIN|POLLOUT}], 1)"),
+        (
+            "ppoll([{fd=3, events=POLLIN}], 1, {tv_sec=5, tv_nsec=0}, NULL, 8) = 0 (Timeout)",
+            "poll([{r0, POLLIN}], 1)",
+        ),
+        (
+            "ppoll([{fd=3, events=POLLIN}], 1, {tv_sec=5, tv_nsec=0}, [INT], 8) = 0 (Timeout)",
+            "ppoll([{r0, POLLIN}], {100000}, {{SIGINT}})",
+        ),
         ("sched_getaffinity(0, 64, [0, 1]) = 8", "sched_getaffinity(out)"),
         (
             "prlimit64(0, RLIMIT_STACK, NULL, {rlim_cur=8192*1024, rlim_max=1}) = 0",
@@ -124,6 +136,35 @@ fn variants_are_chosen_by_their_constants() {
     ] {
         assert_eq!(said(&format!("{open}1 {line}\n")), wanted, "{line}");
     }
+}
+
+#[test]
+fn what_a_program_makes_itself_is_not_made_for_it() {
+    let old = "1 mkdir(\"/tmp/d\", 0755) = 0\n1 rename(\"/tmp/d\", \"/tmp/e\") = 0\n1 symlink(\"e\", \"/tmp/l\") = 0\n\
+        1 creat(\"/tmp/f\", 0644) = 3\n1 mknod(\"/tmp/n\", S_IFREG|0644) = 0\n1 link(\"/tmp/f\", \"/tmp/g\") = 0\n\
+        1 unlink(\"/tmp/f\") = 0\n1 stat(\"/tmp/f\", 0x7ff0) = -1 ENOENT (No such file or directory)\n\
+        1 rmdir(\"/tmp/e\") = 0\n1 unlink(\"/tmp/l\") = 0\n";
+    let new = "1 mkdirat(AT_FDCWD, \"/tmp/d\", 0755) = 0\n\
+        1 renameat2(AT_FDCWD, \"/tmp/d\", AT_FDCWD, \"/tmp/e\", RENAME_NOREPLACE) = 0\n\
+        1 symlinkat(\"e\", AT_FDCWD, \"/tmp/l\") = 0\n1 unlinkat(AT_FDCWD, \"/tmp/e\", AT_REMOVEDIR) = 0\n\
+        1 mkdirat(AT_FDCWD, \"/tmp/s\", 0755) = 0\n\
+        1 openat(AT_FDCWD, \"/tmp/s\", O_RDONLY|O_DIRECTORY) = 3\n1 mkdirat(3, \"x\", 0755) = 0\n\
+        1 unlinkat(3, \"x\", AT_REMOVEDIR) = 0\n1 symlinkat(\"e\", 3, \"y\") = 0\n";
+    for text in [old, new] {
+        let import = imported(text);
+        sound(&import);
+        assert_eq!(import.report.landed, text.lines().count(), "{:?}", import.report.skipped);
+        let [program] = &import.programs[..] else { panic!("one program") };
+        assert!(
+            program.origins.iter().all(Option::is_some),
+            "nothing is prepared:\n{}",
+            programs(&import)[0]
+        );
+    }
+    // What was there before is.
+    let import = imported("1 rename(\"/tmp/a\", \"/tmp/b\") = 0\n1 open(\"/tmp/b\", O_RDONLY) = 3\n");
+    let text = programs(&import).concat();
+    assert!(text.starts_with("r0, r1 = openat$create(\"a\", 420)\nclose(r0)\nr2 = rename("), "{text}");
 }
 
 #[test]

@@ -33,6 +33,10 @@ pub(super) struct Picked {
     pub(super) args: Vec<Part>,
     /// Something was changed to what programs may say: a length cut, a flag left out.
     pub(super) adapted: bool,
+    /// The path is one the description knows: a device, say.
+    pub(super) known_path: bool,
+    /// What it makes is of a kind the file is not known to be.
+    pub(super) other_kind: bool,
 }
 
 /// Arguments that choose what a call does: another value would be another call.
@@ -55,12 +59,21 @@ pub(super) fn pick(event: &Event, world: &mut dyn World) -> Result<Picked, Strin
             continue;
         }
         let Some(id) = CallId::from_index(index) else { continue };
-        let mut fit = Fit { event, desc, world, score: 0, adapted: false, reached: 0 };
+        let mut fit = Fit {
+            event,
+            desc,
+            world,
+            score: 0,
+            adapted: false,
+            known_path: false,
+            other_kind: false,
+            reached: 0,
+        };
         match fit.args() {
             Ok(args) => {
-                let (score, adapted) = (fit.score, fit.adapted);
+                let Fit { score, adapted, known_path, other_kind, .. } = fit;
                 if best.as_ref().is_none_or(|(other, _)| score > *other) {
-                    best = Some((score, Picked { id, args, adapted }));
+                    best = Some((score, Picked { id, args, adapted, known_path, other_kind }));
                 }
             }
             Err(why) => {
@@ -84,6 +97,8 @@ struct Fit<'a> {
     world: &'a mut dyn World,
     score: i32,
     adapted: bool,
+    known_path: bool,
+    other_kind: bool,
     reached: usize,
 }
 
@@ -112,7 +127,10 @@ impl Fit<'_> {
                 Ty::Const(fixed) => self.fixed(arg.name, fixed, &value).map_err(named)?,
                 Ty::Len(_) => {}
                 Ty::PathConst(path) => match &value {
-                    Value::Text(text, _) if text == path.as_bytes() => self.score += 12,
+                    Value::Text(text, _) if text == path.as_bytes() => {
+                        self.known_path = true;
+                        self.score += 12;
+                    }
                     Value::Text(..) if arg.name == "name" => self.adapt(1),
                     _ => return Err(named(format!("is not {path:?}"))),
                 },
@@ -124,6 +142,7 @@ impl Fit<'_> {
             if let (Kind::Fd(kinds), Some(Ty::Path)) = (made.kind, self.path_type()) {
                 let (dir, text) = self.path_place();
                 let known = self.world.kinds_at(dir, &text);
+                self.other_kind |= known & kinds & !FD_NODE == 0;
                 self.score += match known & kinds {
                     0 => -6,
                     // Anything by a name, or just this.
@@ -422,7 +441,8 @@ impl Fit<'_> {
                 _ => value.entry(group).and_then(|v| v.entry(last)).or_else(|| value.entry(last)),
             };
             // Fields that wait a while may be printed in another unit.
-            let found = found.map(Value::before);
+            let short = found.and_then(|found| shortened(fields, last, value, found.before()));
+            let found = short.as_ref().or(found.map(Value::before));
             let part = match found {
                 Some(found) => match self.word(field.name, field.ty, found) {
                     Ok(part) => part,
@@ -454,6 +474,21 @@ impl Fit<'_> {
             _ => 0,
         })
     }
+}
+
+/// A time whose seconds a description leaves out: as short as it may be, but not nothing, and no invalid one.
+fn shortened(fields: &[SField], name: &str, of: &Value, found: &Value) -> Option<Value> {
+    let most = match name {
+        "tv_nsec" => 100_000,
+        "tv_usec" => 1000,
+        _ => return None,
+    };
+    if fields.iter().any(|field| field.name.ends_with("tv_sec")) {
+        return None;
+    }
+    let seconds = of.before().entry("tv_sec").and_then(|v| v.word(None)).unwrap_or(0);
+    let part = found.word(None).filter(|n| *n < 10_000 * most)?;
+    Some(Value::Number(if seconds > 0 { most } else { part.min(most) }))
 }
 
 /// Whether two words are the same to a kernel that may look at the low half only.

@@ -29,9 +29,10 @@ fn named(event: &Event, name: &str, args: Vec<Value>) -> Event {
     Event { name: name.to_owned(), args, ..event.clone() }
 }
 
-/// The call as it is looked up: what depends on the machine, or on when a child ended, taken out.
+/// The call as it is looked up: what depends on the machine, on when a child ended, or on descriptors' numbers taken
+/// out.
 pub(super) fn plainly(event: &Event) -> Event {
-    let mut event = event.clone();
+    let mut event = polled(event).unwrap_or_else(|| event.clone());
     // A child that was there without waiting is waited for.
     let options = match event.name.as_str() {
         "wait4" => 2,
@@ -76,7 +77,6 @@ pub(super) fn otherwise(event: &Event) -> Option<Event> {
         "signalfd" => ("signalfd4", vec![arg(0), arg(1), arg(2), number(0)]),
         "getdents" => ("getdents64", event.args.clone()),
         "accept" => ("accept4", vec![arg(0), arg(1), arg(2), number(0)]),
-        "select" | "pselect6" => return select(event),
         // Reading a limit.
         "prlimit64" if arg(2).is_null() && arg(0).word(None) == Some(0) => {
             ("getrlimit", vec![arg(1), arg(3)])
@@ -88,11 +88,36 @@ pub(super) fn otherwise(event: &Event) -> Option<Event> {
     Some(named(event, name, args))
 }
 
-/// select(2) as poll(2).
-fn select(event: &Event) -> Option<Event> {
+/// As poll(2), whose descriptors are named one by one and whose time may be endless: in select(2) they are bits, whose
+/// numbers are other ones in a program.
+fn polled(event: &Event) -> Option<Event> {
+    let pollfd = |(fd, events): &(u64, u64)| {
+        let fields = vec![("fd".to_owned(), number(*fd)), ("events".to_owned(), number(*events))];
+        (String::new(), Value::List(true, fields))
+    };
+    let (list, time) = match event.name.as_str() {
+        "select" | "pselect6" => {
+            let fds = selected(event)?;
+            (Value::List(false, fds.iter().map(pollfd).collect()), 4)
+        }
+        "ppoll" if event.arg(3).is_null() => (event.arg(0).clone(), 2),
+        _ => return None,
+    };
+    let count = list.entries().len() as u64;
+    let part = |name: &str| event.arg(time).before().entry(name).and_then(|v| v.word(None));
+    let timeout = match (part("tv_sec"), part("tv_nsec"), part("tv_usec")) {
+        (Some(0), Some(0), _) | (Some(0), _, Some(0)) => 0,
+        (Some(_), ..) => 1,
+        _ => u64::MAX,
+    };
+    Some(named(event, "poll", vec![list, number(count), number(timeout)]))
+}
+
+/// The descriptors of select(2), each with the events of poll(2).
+fn selected(event: &Event) -> Option<Vec<(u64, u64)>> {
     let mut fds: Vec<(u64, u64)> = Vec::new();
     for (k, events) in [(1, 1u64), (2, 4u64)] {
-        for (_, fd) in event.arg(k).entries().iter().take(64) {
+        for (_, fd) in event.arg(k).before().entries().iter().take(64) {
             let fd = fd.word(None)?;
             match fds.iter_mut().find(|(n, _)| *n == fd) {
                 Some((_, all)) => *all |= events,
@@ -100,17 +125,5 @@ fn select(event: &Event) -> Option<Event> {
             }
         }
     }
-    let pollfd = |(fd, events): &(u64, u64)| {
-        let fields = vec![("fd".to_owned(), number(*fd)), ("events".to_owned(), number(*events))];
-        (String::new(), Value::List(true, fields))
-    };
-    let time = event.arg(4);
-    let part = |name: &str| time.entry(name).and_then(|v| v.word(None));
-    let timeout = match (part("tv_sec"), part("tv_nsec"), part("tv_usec")) {
-        (Some(0), Some(0), _) | (Some(0), _, Some(0)) => 0,
-        (Some(_), ..) => 1,
-        _ => u64::MAX,
-    };
-    let list = Value::List(false, fds.iter().map(pollfd).collect());
-    Some(named(event, "poll", vec![list, number(fds.len() as u64), number(timeout)]))
+    Some(fds)
 }

@@ -12,7 +12,7 @@ use crate::desc::{
     self, FD_ANY, FD_DIR, FD_FILE, FD_NODE, FD_PIPE, FD_PTM, FD_SOCK, FD_TTY, FdKinds, From, Kind, Ty,
 };
 use crate::program::CallId;
-use crate::wire;
+use crate::{tables, wire};
 use std::collections::{BTreeMap, HashMap};
 
 /// A descriptor of a recorded process.
@@ -165,12 +165,18 @@ impl Walk {
         }
         let event = &say::plainly(event);
         let first = pick(event, self);
-        let (picked, event) = match first {
-            Ok(picked) => (picked, event.clone()),
-            Err(why) => match say::otherwise(event) {
-                Some(other) => (pick(&other, self).map_err(|_| why)?, other),
-                None => return Err(why),
-            },
+        let other = say::otherwise(event).and_then(|other| Some((pick(&other, self).ok()?, other)));
+        let (picked, event) = match (first, other) {
+            // The newer call may have a variant for just this file.
+            (Ok(first), Some((picked, other)))
+                if picked.known_path && !first.known_path
+                    || first.other_kind && !picked.other_kind && picked.adapted <= first.adapted =>
+            {
+                (picked, other)
+            }
+            (Ok(picked), _) => (picked, event.clone()),
+            (Err(_), Some(other)) => other,
+            (Err(why), None) => return Err(why),
         };
         let adapted = picked.adapted;
         Ok((self.place(&event, picked)?, adapted))
@@ -379,35 +385,30 @@ impl Walk {
         args: &[Part],
     ) -> Vec<(NodeId, Need, Effect)> {
         let mut files = Vec::new();
-        let flags = |name: &str| {
-            let k = desc.args.iter().position(|a| a.name == name)?;
-            event.arg(k).word(None)
-        };
-        let opens = desc.base_name() == "openat" || desc.base_name() == "creat";
-        let creat = desc.base_name() == "creat" || opens && flags("flags").unwrap_or(0) & 0o100 != 0;
-        let excl = flags("flags").unwrap_or(0) & 0o200 != 0;
-        for ((k, arg), part) in desc.written().zip(args) {
+        let stem = stem(desc.base_name());
+        let flags = desc.args.iter().position(|a| matches!(a.name, "flags" | "how")).and_then(|k| {
+            let value = event.arg(k);
+            value.entry("flags").unwrap_or(value).word(None)
+        });
+        let opens = desc.makes.iter().any(|m| matches!(m.kind, Kind::Fd(_)));
+        let excl = opens && flags.unwrap_or(0) & 0o200 != 0;
+        for ((_, arg), part) in desc.written().zip(args) {
             let Part::Path(node, _) = part else { continue };
             if arg.name == "target" {
                 continue;
             }
-            let makes = desc.makes.iter().any(|m| m.from == From::PathArg(k as u8));
-            let creates = if opens {
-                creat
-            } else {
-                makes
-                    || matches!(arg.name, "newpath" | "linkpath")
-                    || matches!(desc.base_name(), "mkdirat" | "mknodat")
+            let creates = match (opens, flags) {
+                (true, Some(flags)) => flags & 0o100 != 0,
+                _ => makes_path(desc, arg.name),
             };
-            let kind = match desc.base_name() {
-                "mkdirat" => NodeKind::Dir,
-                "symlinkat" => NodeKind::Link,
-                "renameat" | "renameat2" => self.files.nodes[*node].kind.unwrap_or(NodeKind::File),
+            let renames = stem == "rename" && creates;
+            let kind = match stem {
+                "mkdir" => NodeKind::Dir,
+                "symlink" => NodeKind::Link,
+                "rename" => self.files.nodes[*node].kind.unwrap_or(NodeKind::File),
                 _ => NodeKind::File,
             };
-            let removes = matches!(desc.base_name(), "unlinkat" | "unlink" | "rmdir")
-                || desc.base_name().starts_with("rename") && arg.name == "oldpath";
-            let renames = desc.base_name().starts_with("rename") && arg.name == "newpath";
+            let removes = matches!(stem, "unlink" | "rmdir") || stem == "rename" && !creates;
             let (need, effect) = match (event.ok().is_some(), event.errno()) {
                 (true, _) if creates && (opens && !excl || renames) => (Need::Free, Effect::Creates(kind)),
                 (true, _) if creates => (Need::Absent, Effect::Creates(kind)),
@@ -558,6 +559,23 @@ impl Walk {
             (Standard::Other, _) => self.added("pipe", vec![Part::Out(0)], 1, FD_PIPE),
         }
     }
+}
+
+/// What calls of one family have in common: `rename` of renameat2.
+fn stem(name: &str) -> &str {
+    let bare = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    bare.strip_suffix("at").filter(|_| bare != "creat").unwrap_or(bare)
+}
+
+/// Whether a call makes what its argument of that name names: so says its description, or, where the path lies below a
+/// directory, that of a sibling.
+fn makes_path(desc: &'static desc::Desc, name: &str) -> bool {
+    tables::all().iter().filter(|other| other.op == desc.op).any(|other| {
+        other.makes.iter().any(|made| match made.from {
+            From::PathArg(k) => other.args.get(usize::from(k)).is_some_and(|arg| arg.name == name),
+            _ => false,
+        })
+    })
 }
 
 fn is_flags(value: &Value) -> bool {
