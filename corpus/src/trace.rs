@@ -166,6 +166,17 @@ impl Trace {
         Ok(traces)
     }
 
+    /// Forgets what is chance in a program of several tasks that a signal killed: how far the others still came, and
+    /// whether the call that sent it had returned. What stays are the calls before that.
+    pub fn forget_race(&mut self) {
+        if matches!(self.end, End::Killed(_)) {
+            let first =
+                self.outcomes.iter().position(|o| o.state != State::Done).unwrap_or(self.outcomes.len());
+            let sure = first.saturating_sub(1);
+            self.outcomes[sure..].fill(Outcome::NOT_RUN);
+        }
+    }
+
     fn decode(r: &mut Reader<'_>, calls: usize) -> Result<Trace, BadTrace> {
         let size = r.u32()? as usize;
         let begin = r.at;

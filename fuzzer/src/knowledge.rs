@@ -182,6 +182,9 @@ pub fn handled(program: &Program) -> Vec<u64> {
 /// The call that must have come before, on the same things, for this one to find anything.
 pub fn precedent(id: CallId) -> Option<CallId> {
     let (base, variant) = id.name().split_once('$')?;
+    if base == "task" && variant == "exit" {
+        return CallId::named("task$thread");
+    }
     if base != "epoll_ctl" || variant == "add" {
         return None;
     }

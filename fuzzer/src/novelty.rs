@@ -49,6 +49,8 @@ pub(crate) fn class_of(id: CallId, outcome: &Outcome) -> u64 {
     match (outcome.state, outcome.errno()) {
         (State::Done, Some(errno)) => 0x1000 + errno as u64,
         _ if outcome.woken.is_some() => 0x200,
+        // Where it says nothing, 0 says nothing.
+        (State::Done, None) if id.desc().ret == Meaning::Opaque => 3,
         (State::Done, None) => match outcome.ret {
             0 => 1,
             _ if !matches!(id.desc().ret, Meaning::Exact | Meaning::Fd) => 3,

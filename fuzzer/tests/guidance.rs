@@ -31,7 +31,9 @@ fn the_survey_tries_every_call_with_every_value_in_well_formed_programs() {
         let Some(program) = survey::program(item, &mut dice, &context) else { continue };
         program.check().unwrap_or_else(|e| panic!("{e} in\n{program:#?}"));
         assert!(program.calls.len() <= LONGEST);
-        let tries = program.calls.iter().any(|call| call.id == item.id);
+        // Tasks are few: with as many as there can be, a twin becomes another call.
+        let tries =
+            program.calls.iter().any(|call| call.id == item.id) || item.id.name().starts_with("task$");
         assert!(tries, "{item:?} is not in\n{program:#?}");
         made += 1;
         twins += usize::from(item.scene == Scene::Twin);

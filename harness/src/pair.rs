@@ -185,6 +185,9 @@ impl Side {
         let agent = self.environment.words[wire::hello::PID];
         for (code, trace) in codes.iter().zip(&mut traces) {
             renumber::agent_is_init(code, trace, agent);
+            if code.calls.iter().any(|c| c.id.desc().needs & desc::NEED_TASK != 0) {
+                trace.forget_race();
+            }
         }
         Ok(traces)
     }

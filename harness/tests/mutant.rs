@@ -18,7 +18,7 @@ const HELLO: Duration = Duration::from_secs(10);
 #[test]
 fn the_canary_sees_a_call_of_the_agents() -> Tested {
     let seen = Mutant::named("")?.canary()?;
-    assert!(seen.contains("saw 1 of the agent's own calls"), "{seen}");
+    assert!(seen.contains("of the agent's own calls") && !seen.contains("saw 0"), "{seen}");
     Ok(())
 }
 

@@ -174,6 +174,8 @@ fn some(ty: &Ty) -> Arg {
 fn every_call_of_every_table_has_a_c_form_without_warnings() {
     let calls: Vec<Call> = (0..tables::all().len())
         .filter_map(CallId::from_index)
+        // What keeps the order of several tasks is the agent's alone (decision 0012).
+        .filter(|id| !id.name().starts_with("task$"))
         .map(|id| Call::new(id, id.desc().written().map(|(_, a)| some(&a.ty)).collect()))
         .collect();
     let dir = tempfile::tempdir().expect("a directory");

@@ -26,6 +26,8 @@ pub struct Turn {
     pub process: AtomicU32,
     /// It has ended.
     pub ended: AtomicU32,
+    /// One more than the index of the last call it began.
+    pub at: AtomicU32,
 }
 
 /// The start of the trace buffer. All zero before a program.

@@ -45,6 +45,8 @@ pub mod nr {
     pub const STATFS: u64 = 137;
     pub const PRCTL: u64 = 157;
     pub const GETTID: u64 = 186;
+    pub const LLISTXATTR: u64 = 195;
+    pub const LREMOVEXATTR: u64 = 198;
     pub const FUTEX: u64 = 202;
     pub const GETDENTS64: u64 = 217;
     pub const TGKILL: u64 = 234;

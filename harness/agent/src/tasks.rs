@@ -111,7 +111,12 @@ pub fn await_turn(task: usize, call: usize, table: Table) -> bool {
     loop {
         let limit = turn.limit.load(SeqCst);
         if limit as usize > call || table.is_settled(call) {
-            return !table.is_settled(call);
+            if table.is_settled(call) {
+                return false;
+            }
+            turn.at.store(call as u32 + 1, SeqCst);
+            shared().turn.store(call as u32, SeqCst);
+            return true;
         }
         if !told {
             told = true;
@@ -321,12 +326,13 @@ impl Plan<'_> {
             if current > last {
                 return last + 1;
             }
-            shared().turn.store(current as u32, SeqCst);
             if wait(&turn.idle, idle, Some(self.block_ns)) {
                 continue;
             }
             if self.died(task) {
-                self.write(current, STATE_DIED);
+                // Killed by another one, it may be gone before its turn comes, or just after: it makes no difference.
+                let began = turn.at.load(SeqCst) == current as u32 + 1;
+                self.write(current, if began { STATE_DIED } else { STATE_MISSED });
                 turn.ended.store(1, SeqCst);
                 return current + 1;
             }

@@ -293,10 +293,25 @@ fn queued(ask: &mut u32) -> u64 {
 pub fn empty_working_directory() {
     // First of all: a program may have taken away the right to look into it.
     syscall(nr::FCHMODAT, [AT_FDCWD, b"/w\0".as_ptr() as u64, 0o777, 0, 0, 0]);
+    remove_attributes(b"/w\0");
     let dir = open(b"/w\0", O_DIRECTORY);
     if dir >= 0 {
         empty(dir, 0);
         close(dir);
+    }
+}
+
+/// Removes the extended attributes of a path, which ends in NUL.
+fn remove_attributes(path: &[u8]) {
+    let at = path.as_ptr() as u64;
+    let mut names = [0u8; 1024];
+    let n = syscall(nr::LLISTXATTR, [at, names.as_mut_ptr() as u64, 1024, 0, 0, 0]);
+    let mut name = 0usize;
+    for k in 0..n.clamp(0, 1024) as usize {
+        if names[k] == 0 {
+            syscall(nr::LREMOVEXATTR, [at, names.as_ptr() as u64 + name as u64, 0, 0, 0, 0]);
+            name = k + 1;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! shows the divergence by itself: `gcc -static -o case case.c`, then run it on each side.
 //!
 //! `prelude.c` is what every such file needs to run a program (the agent in C), `report.c` what it needs to print and
-//! judge; `decode` reads the compiled program, `program` writes its calls down, `verdict` what is printed and
+//! judge, `look.c` the probes of the window and the files; `decode` reads the compiled program, `program` writes its calls down, `verdict` what is printed and
 //! expected, `literals` C's way of writing constants.
 
 mod decode;
@@ -23,6 +23,9 @@ use std::fmt::Write;
 /// How long the C program waits for its child, in seconds. Blocked calls are given up much earlier.
 const PATIENCE: u32 = 15;
 const PRELUDE: &str = include_str!("prelude.c");
+/// Where in the prelude [`LOOK`] stands.
+const LOOK_HERE: &str = "/* LOOK */\n";
+const LOOK: &str = include_str!("look.c");
 const REPORT: &str = include_str!("report.c");
 
 /// Why a case has no C rendering.
@@ -62,7 +65,10 @@ pub fn render_c(repro: &Repro) -> Result<String, RenderError> {
         u8::from(uses_w(&code, &decoded.image)),
         RunOptions::PATIENT.block_us,
     );
-    c.push_str(PRELUDE);
+    let (before, after) = PRELUDE.split_once(LOOK_HERE).unwrap_or((PRELUDE, ""));
+    for part in [before, LOOK, after] {
+        c.push_str(part);
+    }
     c.push_str("\n/* ---- The program ---- */\n\n");
     c.push_str(&program);
     c.push_str("\nstatic const char *const errors[] = {\n");

@@ -237,9 +237,11 @@ static long touch(unsigned long at, unsigned long len, int byte)
 	return last;
 }
 
+/* LOOK */
+
 /* ---- The child's engine ---- */
 
-enum op { SYSCALL, VDSO, SPIN, SPAWN, STOP, STORE, PEEK, POKE, LOAD, OUTSIDE };
+enum op { SYSCALL, VDSO, SPIN, SPAWN, STOP, STORE, PEEK, POKE, LOAD, PAGES, FILES, OUTSIDE };
 enum flag { CLOCKS = 1, BLOCKS = 2, SETTLE = 4, PROBE = 8, REWIND = 16 };
 #define ARGS(...) ((const long[6]){ __VA_ARGS__ })
 #define NO_ARGS ((const long[6]){ 0 })
@@ -322,6 +324,12 @@ static void run(int call, int have, enum op op, long nr, unsigned flags, const l
 	case LOAD:
 		ret = touch((unsigned long)a[0], 1, -1);
 		break;
+	case PAGES:
+		ret = look_at_window((unsigned *)a[0]);
+		break;
+	case FILES:
+		ret = look_at_tree((unsigned *)a[0]);
+		break;
 	case OUTSIDE:
 		/* What happens outside (see the top) cannot be done from in here. */
 		break;
@@ -402,6 +410,7 @@ static void child(const char *directory)
 	static const long limits[][2] = { { 1, 16 << 20 }, { 3, 8 << 20 }, { 4, 0 }, { 7, 256 }, { 8, 64 << 10 } };
 	long action[4] = { 0, 0, 0, 0 }, r;
 	uint64_t none = 0;
+	working = directory;
 	for (long signal = 1; signal < 64; signal++)
 		raw(13, signal, (long)action, 0, 8, 0, 0);
 	action[0] = HANDLER;

@@ -130,6 +130,8 @@ fn operation(op: u8) -> Option<&'static str> {
         OP_PEEK => "PEEK",
         OP_POKE => "POKE",
         OP_LOAD => "LOAD",
+        OP_WINDOW => "PAGES",
+        OP_TREE => "FILES",
         OP_TERMINAL..=OP_SIGNAL => "OUTSIDE",
         _ => return None,
     })
