@@ -120,7 +120,7 @@ pub enum Kind {
 }
 
 /// What a number names that the kernel chooses as it likes, so that a program can only pass it on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Id {
     /// A shared memory segment (shmget(2)).
     Shm,

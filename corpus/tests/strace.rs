@@ -168,6 +168,42 @@ fn what_a_program_makes_itself_is_not_made_for_it() {
 }
 
 #[test]
+fn numbers_of_the_kernels_choice_are_what_made_them() {
+    let import = imported(
+        "1 shmget(0x1, 4096, IPC_CREAT|0600) = 32769\n1 shmctl(32769, IPC_STAT, 0x7ff0) = 0\n\
+         1 semget(IPC_PRIVATE, 2, IPC_CREAT|0600) = 32769\n1 semctl(32769, 0, IPC_RMID, NULL) = 0\n\
+         1 shmctl(32769, IPC_RMID, NULL) = 0\n1 shmctl(5, IPC_RMID, NULL) = -1 EINVAL (Invalid argument)\n",
+    );
+    sound(&import);
+    assert_eq!(import.report.landed, 6, "{:?}", import.report.skipped);
+    let text = programs(&import).concat();
+    let wanted = "r0 = shmget(KEY1, 0x1000)\nshmctl$stat(r0, out)\nr1 = semget(IPC_PRIVATE, 2)\n\
+        semctl$rmid(r1)\nshmctl$rmid(r0)\nshmctl$rmid(-1)\n";
+    assert_eq!(text, wanted);
+}
+
+#[test]
+fn sockets_keep_their_families_and_the_usual_lengths() {
+    let import = imported(
+        "1 socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0) = 3\n\
+         1 bind(3, {sa_family=AF_UNIX, sun_path=@\"bus\"}, 6) = 0\n1 listen(3, 128) = 0\n\
+         1 socket(AF_UNIX, SOCK_STREAM, 0) = 4\n\
+         1 connect(4, {sa_family=AF_UNIX, sun_path=@\"bus\"}, 6) = 0\n\
+         1 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 5\n\
+         1 bind(5, {sa_family=AF_INET, sin_port=htons(8080), sin_addr=inet_addr(\"127.0.0.1\")}, 16) = 0\n",
+    );
+    sound(&import);
+    let text = programs(&import).concat();
+    for wanted in [
+        "bind$un(r0, {AF_UNIX, ABSTRACT_A}, 110)",
+        "connect$un(r1, {AF_UNIX, ABSTRACT_A}, 110)",
+        "bind$in(r2, {AF_INET, LOOPBACK}, 16)",
+    ] {
+        assert!(text.contains(wanted), "{wanted} in\n{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_said_is_counted_with_the_reason() {
     let import = imported("1 getpid() = 1\n1 execve(\"x\", [], []) = 0\n1 nosuchcall(1) = 0\n1 gibberish\n");
     assert_eq!((import.report.read, import.report.landed), (3, 1));

@@ -5,7 +5,7 @@ use super::lex::Event;
 use super::parts::{Part, Parts};
 use super::value::Value;
 use crate::check::MAX_IOV;
-use crate::desc::{Desc, FD_NODE, FdKinds, FlagSet, In, Kind, Op, Out, SField, Ty};
+use crate::desc::{Desc, FD_NODE, FdKinds, FlagSet, Id, In, Kind, Op, Out, SField, Ty};
 use crate::program::{CallId, MAX_BYTES};
 use crate::{tables, wire};
 
@@ -17,6 +17,8 @@ pub(super) trait World {
     fn pid(&mut self, number: u64, ok: bool) -> Result<Part, String>;
     /// A timer.
     fn timer(&mut self, number: u64) -> Part;
+    /// A number the kernel chose for something.
+    fn id(&mut self, id: Id, number: u64) -> Part;
     /// A page: of an address, or for a new mapping.
     fn page(&mut self, address: u64, makes: bool) -> Part;
     /// A path below the directory of descriptor `dir` (`None`: the working directory).
@@ -280,6 +282,7 @@ impl Fit<'_> {
             }
             Ty::Pid => return self.world.pid(word, self.event.ok().is_some()),
             Ty::Timer => return Ok(self.world.timer(word)),
+            Ty::Id(id) => return Ok(self.world.id(id, word)),
             Ty::Page => {
                 let makes = self.desc.makes.iter().any(|made| made.kind == Kind::Page);
                 return Ok(self.world.page(word, makes));
@@ -297,9 +300,15 @@ impl Fit<'_> {
             return *same;
         }
         self.adapt(1);
-        // What is not zero must not become it, where there is another choice.
+        // What is not zero must not become it, where there is another choice. The tables repeat what is usual, which
+        // is what programs that succeed have.
+        let usual =
+            |v: u64| if self.event.ok().is_some() { values.iter().filter(|w| **w == v).count() } else { 0 };
         let real = values.iter().filter(|v| **v != 0 && (**v as i64) > 0);
-        real.min_by_key(|v| v.abs_diff(word)).or(values.first()).copied().unwrap_or(0)
+        real.min_by_key(|v| (std::cmp::Reverse(usual(**v)), v.abs_diff(word)))
+            .or(values.first())
+            .copied()
+            .unwrap_or(0)
     }
 
     fn flags(&mut self, set: &FlagSet, word: u64) -> u64 {
@@ -441,8 +450,10 @@ impl Fit<'_> {
                 _ => value.entry(group).and_then(|v| v.entry(last)).or_else(|| value.entry(last)),
             };
             // Fields that wait a while may be printed in another unit.
+            let found = found.or_else(|| addressed(last, value));
             let short = found.and_then(|found| shortened(fields, last, value, found.before()));
-            let found = short.as_ref().or(found.map(Value::before));
+            let named = found.and_then(|found| socket_name(last, found.before()));
+            let found = short.as_ref().or(named.as_ref()).or(found.map(Value::before));
             let part = match found {
                 Some(found) => match self.word(field.name, field.ty, found) {
                     Ok(part) => part,
@@ -473,6 +484,22 @@ impl Fit<'_> {
             Ty::Fd(_) => u64::MAX,
             _ => 0,
         })
+    }
+}
+
+/// The family of a socket's address, which strace calls by one name for all of them.
+fn addressed<'v>(name: &str, address: &'v Value) -> Option<&'v Value> {
+    if matches!(name, "sun_family" | "sin_family") { address.entry("sa_family") } else { None }
+}
+
+/// A socket's name as one of the few that programs have: abstract where it was.
+fn socket_name(name: &str, found: &Value) -> Option<Value> {
+    match found {
+        Value::Text(text, _) if name == "sun_path" => {
+            let known = if text.first().is_none_or(|b| *b == 0) { "ABSTRACT_A" } else { "PATH_S0" };
+            Some(Value::Name(known.to_owned()))
+        }
+        _ => None,
     }
 }
 

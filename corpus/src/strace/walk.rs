@@ -9,7 +9,7 @@ use super::say;
 use super::value::Value;
 use crate::check::NO_FD;
 use crate::desc::{
-    self, FD_ANY, FD_DIR, FD_FILE, FD_NODE, FD_PIPE, FD_PTM, FD_SOCK, FD_TTY, FdKinds, From, Kind, Ty,
+    self, FD_ANY, FD_DIR, FD_FILE, FD_NODE, FD_PIPE, FD_PTM, FD_SOCK, FD_TTY, FdKinds, From, Id, Kind, Ty,
 };
 use crate::program::CallId;
 use crate::{tables, wire};
@@ -33,6 +33,8 @@ struct Process {
     own: Option<ObjectId>,
     children: HashMap<u64, ObjectId>,
     timers: HashMap<u64, ObjectId>,
+    /// What numbers of the kernel's choice name.
+    ids: HashMap<(Id, u64), ObjectId>,
     /// Start, length and object of mappings.
     pages: Vec<(u64, u64, ObjectId, u64)>,
     next_page: u64,
@@ -120,6 +122,7 @@ impl Walk {
                         own: None,
                         children: HashMap::new(),
                         timers: HashMap::new(),
+                        ids: HashMap::new(),
                         pages: Vec::new(),
                         next_page: 0,
                     }
@@ -352,6 +355,7 @@ impl Walk {
                 Kind::Pid if number == own => process.own = Some(object),
                 Kind::Pid => drop(process.children.insert(number, object)),
                 Kind::Timer => drop(process.timers.insert(number, object)),
+                Kind::Id(id) => drop(process.ids.insert((id, number), object)),
                 Kind::Page => {
                     let length = event.arg(1).word(None).unwrap_or(4096);
                     let page = self.page_named(item);
@@ -648,6 +652,10 @@ impl World for Walk {
 
     fn timer(&mut self, number: u64) -> Part {
         self.process().timers.get(&number).map_or(Part::Word(u64::MAX), |object| Part::Object(*object))
+    }
+
+    fn id(&mut self, id: Id, number: u64) -> Part {
+        self.process().ids.get(&(id, number)).map_or(Part::Word(u64::MAX), |object| Part::Object(*object))
     }
 
     fn page(&mut self, address: u64, makes: bool) -> Part {
