@@ -77,6 +77,15 @@ fn a_process_has_its_own_pid_and_end() {
 }
 
 #[test]
+fn the_program_ends_with_its_last_task() {
+    let mut pair = pair("native");
+    for start in ["task$thread()\n", "task$process()\n"] {
+        let trace = native(&mut pair, &format!("{start}@1 getpid()\n@1 gettid()\n"));
+        assert_eq!(states(&trace, 3), [State::Done; 3], "{start}");
+    }
+}
+
+#[test]
 fn tasks_leave_nothing_behind() {
     let mut pair = pair("native");
     let waits = "r0, r1 = pipe(out)\ntask$process()\n@1 read(r0, out[8])\ngetpid()\n";

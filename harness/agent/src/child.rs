@@ -156,6 +156,7 @@ pub extern "C" fn main(program: u64) -> ! {
         run.step();
     }
     if program.has_tasks() {
+        tasks::await_others();
         tasks::clear_up();
     }
     exit_group(0)

@@ -126,6 +126,19 @@ pub fn await_turn(task: usize, call: usize, table: Table) -> bool {
     }
 }
 
+/// The first task has no more to do: waits until the others have come to their end.
+pub fn await_others() {
+    let turn = &shared().turns[0];
+    ring(&turn.idle);
+    loop {
+        let limit = turn.limit.load(SeqCst);
+        if limit == NO_LIMIT {
+            return;
+        }
+        wait(&turn.limit, limit, None);
+    }
+}
+
 /// Says that a call has returned; gives what to write down as *woken*.
 pub fn returned(task: usize, call: usize) -> u16 {
     let s = shared();
