@@ -47,6 +47,9 @@ pub mod nr {
     pub const GETTID: u64 = 186;
     pub const LLISTXATTR: u64 = 195;
     pub const LREMOVEXATTR: u64 = 198;
+    pub const SHMGET: u64 = 29;
+    pub const SEMGET: u64 = 64;
+    pub const MSGGET: u64 = 68;
     pub const FUTEX: u64 = 202;
     pub const GETDENTS64: u64 = 217;
     pub const TGKILL: u64 = 234;

@@ -378,11 +378,17 @@ fn remove(dir: i64, name: &[u8], depth: u32) -> bool {
 /// Removes every System V object and the message queue that programs may have left: they outlive whoever made them. The
 /// agent is alone in its ipc namespace.
 pub fn remove_ipc() {
+    /// The keys that programs have (`KEY1`, `KEY2`).
+    const KEYS: [u64; 2] = [1, 2];
     const IPC_RMID: u64 = 0;
     // Per mechanism: *_INFO gives the highest index in use, *_STAT_ANY (or, before 4.17, *_STAT) an index's id.
     // shmctl(2) and msgctl(2) take the buffer third, semctl(2) fourth.
-    let mechanisms = [(nr::SHMCTL, 14, [15, 13]), (nr::MSGCTL, 12, [13, 11]), (nr::SEMCTL, 19, [20, 18])];
-    for (call, info, stats) in mechanisms {
+    let mechanisms = [
+        (nr::SHMGET, nr::SHMCTL, 14, [15, 13]),
+        (nr::MSGGET, nr::MSGCTL, 12, [13, 11]),
+        (nr::SEMGET, nr::SEMCTL, 19, [20, 18]),
+    ];
+    for (get, call, info, stats) in mechanisms {
         let mut buffer = [0u64; 16];
         let to = buffer.as_mut_ptr() as u64;
         let ask = |index: u64, command: u64| {
@@ -391,6 +397,13 @@ pub fn remove_ipc() {
             let second = if semaphores { 0 } else { command };
             syscall(call, [index, second, third, fourth, 0, 0])
         };
+        // By key first: a layer may know no indices.
+        for key in KEYS {
+            let id = syscall(get, [key, 0, 0, 0, 0, 0]);
+            if id >= 0 {
+                ask(id as u64, IPC_RMID);
+            }
+        }
         let highest = ask(0, info);
         for index in 0..=highest.clamp(-1, 4096) {
             for stat in stats {

@@ -1,7 +1,7 @@
 //! How many tasks a program had at a call: what CPU time may be used by, and whose children there may be.
 
 use parallax_corpus::Code;
-use parallax_corpus::desc::Op;
+use parallax_corpus::desc::{NEED_TASK, Op};
 use parallax_corpus::wire::{OP_FORK, OP_SIGNAL, OP_SPAWN, OP_THREAD};
 
 /// Threads whose time counts as the program's at that call: the first one and all that calls before it made. The
@@ -18,4 +18,9 @@ pub fn children_before(code: &Code, call: usize) -> bool {
         .iter()
         .take(call + 1)
         .any(|c| matches!(c.id.desc().op, Op::Agent(OP_SPAWN | OP_FORK | OP_SIGNAL)))
+}
+
+/// Whether the program starts tasks at all.
+pub fn are_in(code: &Code) -> bool {
+    code.calls.iter().any(|c| c.id.desc().needs & NEED_TASK != 0)
 }

@@ -1,13 +1,12 @@
 //! Waiting and waking: a call that its task was left waiting in returns after the same call of another task on both
 //! sides, and what waits on one side waits on the other. The agent's coordinator says when each returned.
 
-use super::{Evidence, Verdict};
-use parallax_corpus::desc::NEED_TASK;
+use super::{Evidence, Verdict, tasks};
 use parallax_corpus::{Arg, Code, State, Trace};
 
 /// The first call that was woken by another one, or did not wait.
 pub fn judge(evidence: Evidence<'_>) -> Verdict {
-    if !evidence.code.calls.iter().any(|c| c.id.desc().needs & NEED_TASK != 0) {
+    if !tasks::are_in(evidence.code) {
         return Verdict::NotApplicable;
     }
     for (k, (native, target)) in evidence.native.outcomes.iter().zip(&evidence.target.outcomes).enumerate() {
@@ -33,8 +32,8 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
 /// Whether two tasks were left waiting for the same thing at the same time: who gets it first is nobody's promise, and
 /// all that follows hangs on it.
 pub fn is_a_race(evidence: Evidence<'_>) -> bool {
-    let has_tasks = evidence.code.calls.iter().any(|c| c.id.desc().needs & NEED_TASK != 0);
-    has_tasks && [evidence.native, evidence.target].iter().any(|trace| two_wait(evidence.code, trace))
+    tasks::are_in(evidence.code)
+        && [evidence.native, evidence.target].iter().any(|trace| two_wait(evidence.code, trace))
 }
 
 fn two_wait(code: &Code, trace: &Trace) -> bool {
