@@ -1,5 +1,5 @@
 //! The outside terminal of an instance: a pseudo-terminal of the host, whose master we hold. See
-//! `docs/decisions/0012-the-outside-terminal.md`.
+//! `docs/decisions/0013-the-outside-terminal.md`.
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};

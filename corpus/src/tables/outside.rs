@@ -1,6 +1,6 @@
 //! The outside terminal, and what happens to a program from outside: keys, a new window size, somebody's signal.
 //! The harness holds the terminal's master, so these are no system calls of the program: they happen at this point.
-//! Sources: pty(7), ioctl_tty(2), kill(2), drivers/tty/pty.c, docs/decisions/0012-the-outside-terminal.md.
+//! Sources: pty(7), ioctl_tty(2), kill(2), drivers/tty/pty.c, docs/decisions/0013-the-outside-terminal.md.
 
 use crate::args;
 use crate::desc::*;
