@@ -20,9 +20,9 @@ const TREE_OUT: &[OField] = &[
     of("entries", 0, 4, Meaning::Exact),
     of("names", 4, 4, Meaning::Exact),
     of("types", 8, 4, Meaning::Exact),
-    of("permissions", 12, 4, Meaning::Exact),
-    of("sizes", 16, 4, Meaning::Exact),
-    of("link counts", 20, 4, Meaning::Exact),
+    of("st_mode", 12, 4, Meaning::Exact),
+    of("st_size", 16, 4, Meaning::Exact),
+    of("st_nlink", 20, 4, Meaning::Exact),
     of("contents", 24, 4, Meaning::Exact),
     of("link targets", 28, 4, Meaning::Exact),
 ];

@@ -7,13 +7,13 @@ use crate::desc::*;
 use crate::{args, makes};
 use Meaning::{Exact, Fd};
 
-/// Lines of all these files: their keys are different ones. Left out is what differs by nature (pids, memory, switches),
+/// Lines of all these files: their keys are different ones. Left out is what differs by nature (pids, memory, switches,
+/// whether a layer works by tracing),
 /// what the environment chooses (groups, capabilities, cpus), and limits that nobody sets.
 const LINES: &[Line] = &[
     words("Name"),
     words("Umask"),
     words("State"),
-    words("TracerPid"),
     words("Threads"),
     signals("SigPnd"),
     signals("ShdPnd"),

@@ -311,6 +311,9 @@ impl<'a> Run<'a> {
             state = STATE_BLOCKED;
             self.blocked = true;
         }
+        if self.program.has_tasks() {
+            tasks::let_others(self.program, op, number);
+        }
         let clocks = before.map(|(mono, real)| [mono, self.now(1), real, self.now(0)]);
         if flags & INS_SETTLE != 0 {
             shared().stirred.store(1, SeqCst);

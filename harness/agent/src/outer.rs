@@ -65,6 +65,15 @@ pub fn claim() {
         ioctl(FD_TERMINAL as i64, TIOCSCTTY, 0);
         present = take_foreground() == 0;
     }
+    // A layer may give us its terminal a moment after it has started us.
+    for _ in 0..20 {
+        if present || !is_terminal {
+            break;
+        }
+        let moment = [0u64, 2_000_000];
+        syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
+        present = take_foreground() == 0;
+    }
     if !present {
         close(FD_TERMINAL as i64);
     }

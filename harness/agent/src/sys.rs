@@ -50,7 +50,11 @@ pub mod nr {
     pub const SHMGET: u64 = 29;
     pub const SEMGET: u64 = 64;
     pub const MSGGET: u64 = 68;
+    pub const TKILL: u64 = 200;
     pub const FUTEX: u64 = 202;
+    pub const RT_SIGQUEUEINFO: u64 = 129;
+    pub const RT_TGSIGQUEUEINFO: u64 = 297;
+    pub const PIDFD_SEND_SIGNAL: u64 = 424;
     pub const GETDENTS64: u64 = 217;
     pub const TGKILL: u64 = 234;
     pub const WAITID: u64 = 247;

@@ -139,6 +139,16 @@ pub fn await_others() {
     }
 }
 
+/// After a call that sends a signal: gives the other tasks time to handle it. When they do is chance otherwise.
+pub fn let_others(program: &Program<'_>, op: u8, number: u32) {
+    const SENDERS: [u64; 6] =
+        [nr::KILL, nr::TKILL, nr::TGKILL, nr::RT_SIGQUEUEINFO, nr::RT_TGSIGQUEUEINFO, nr::PIDFD_SEND_SIGNAL];
+    if op == OP_SIGNAL || op == OP_SYSCALL && SENDERS.contains(&(number as u64)) {
+        let moment = [0u64, (program.header.block_us as u64 * 1000 / 20).min(999_999_999)];
+        syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
+    }
+}
+
 /// Says that a call has returned; gives what to write down as *woken*.
 pub fn returned(task: usize, call: usize) -> u16 {
     let s = shared();

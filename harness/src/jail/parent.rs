@@ -153,7 +153,10 @@ pub(super) fn start(
 
     let [input, output] = places.pipes;
     let mut lifted = vec![(input, lift(in_read)?), (output, lift(out_write)?), (2, lift(err_write)?)];
-    let session_terminal = terminal.as_ref().and_then(|_| places.terminal.first().copied());
+    // Only where it is the standard input. An agent makes it its own session's by itself: a layer's process above it, which
+    // would be that session's leader then, is not to be seen in it.
+    let as_input = |fd: &RawFd| *fd == libc::STDIN_FILENO;
+    let session_terminal = terminal.as_ref().and_then(|_| places.terminal.iter().copied().find(as_input));
     for (place, terminal) in places.terminal.iter().zip(terminal.iter().cycle()) {
         let slave = terminal.slave().try_clone().map_err(|e| refused("copying a descriptor", e, ""))?;
         lifted.push((*place, lift(slave)?));

@@ -5,7 +5,7 @@ use parallax_corpus::compile::{Span, fields_of};
 use parallax_corpus::desc::{Desc, Dur, Kind, Line, Out, Ty, said};
 use parallax_corpus::names::errno_name;
 use parallax_corpus::text::{show_meaning, show_ret};
-use parallax_corpus::{Meaning, Outcome, State};
+use parallax_corpus::{End, Meaning, Outcome, State};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The first call whose outcomes differ in a way their meanings do not allow.
@@ -29,9 +29,10 @@ pub fn differs_at(evidence: Evidence<'_>, call: usize, field: &str, kind: &str) 
 fn at(evidence: &Evidence<'_>, k: usize, names: &mut Renaming) -> Option<Finding> {
     let desc = evidence.code.calls[k].id.desc();
     let (native, target) = (evidence.native.outcomes.get(k)?, evidence.target.outcomes.get(k)?);
-    // One side was killed among several tasks, and how far it came is not known: its end is the difference.
+    // Killed among several tasks, and how far each side came is not known: only the ends can differ.
     let unknown = (native.state == State::NotRun) != (target.state == State::NotRun);
-    if unknown && evidence.native.end != evidence.target.end && super::tasks::are_in(evidence.code) {
+    let killed = [evidence.native.end, evidence.target.end].iter().any(|end| matches!(end, End::Killed(_)));
+    if unknown && killed && super::tasks::are_in(evidence.code) {
         return None;
     }
     let difference = compare(desc, &evidence.code.spans[k], native, target, names)?;
