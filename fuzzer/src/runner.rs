@@ -21,7 +21,7 @@ pub trait Runner: Send {
     /// Runs programs; one result for each, in order.
     ///
     /// # Errors
-    /// A side cannot be had any more; or, as [`TargetError::Stopped`], the runner was told to stop, and none of the
+    /// A side cannot be had any more; or, as `TargetError::Stopped`, the runner was told to stop, and none of the
     /// programs counts as run. What a *program* does is never an error.
     fn run(&mut self, programs: &[Program]) -> anyhow::Result<Vec<PairResult>>;
 

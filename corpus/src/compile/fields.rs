@@ -17,7 +17,7 @@ pub struct FieldAt {
 }
 
 /// All described fields of a call's out bytes, in order. Exact buffers and directory listings are not fields:
-/// see [`Code::spans`].
+/// see [`crate::Code::spans`].
 pub fn fields_of(desc: &Desc, spans: &[Span]) -> Vec<FieldAt> {
     let mut fields = Vec::new();
     let mut base = 0;

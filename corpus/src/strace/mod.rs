@@ -1,8 +1,8 @@
 //! Recordings of real programs, as `strace -f -v -xx -o FILE` writes them, to programs of this language.
 //!
-//! A recording is read line by line ([`lex`], [`value`]), gone through in order with the descriptors, pids, timers,
-//! pages and files of each process in mind ([`walk`]), each call said by the description that fits best ([`pick`]),
-//! and cut into programs that carry what they need ([`cut`]). Threads' calls stand among their process's.
+//! A recording is read line by line (`lex`, `value`), gone through in order with the descriptors, pids, timers,
+//! pages and files of each process in mind (`walk`), each call said by the description that fits best (`pick`),
+//! and cut into programs that carry what they need (`cut`). Threads' calls stand among their process's.
 //!
 //! Recordings are hostile input: sizes are capped, and a line nobody can read is reported and left out.
 
