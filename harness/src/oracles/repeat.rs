@@ -2,19 +2,19 @@
 //! which sees one run, but by triage, of findings that came and went.
 
 use super::{Evidence, Finding, Verdict, blocked, differential};
-use parallax_corpus::desc::{NEED_OUTER, NEED_TASK, NEED_TTY};
+use parallax_corpus::desc::{NEED_OUTER, NEED_SIG, NEED_TASK, NEED_TTY};
 use parallax_corpus::{Code, End, Trace};
 
 /// In so many of a hundred runs (9 of 17) a difference must show, or it may be a stroke of bad luck: a loaded machine,
 /// a timer.
 pub const SHARE: usize = 50;
-/// What such programs see may hang on when a kernel worker or another task comes to run, which a slow layer shifts.
-const UNSURE: u32 = NEED_TTY | NEED_OUTER | NEED_TASK;
+/// What such programs see may hang on when a kernel worker, another task or a signal comes, which a slow layer shifts.
+const UNSURE: u32 = NEED_TTY | NEED_OUTER | NEED_TASK | NEED_SIG;
 
 /// What many runs of one program say. `runs` are pairs of traces, native and target; `finding` the difference that came
 /// and went.
 ///
-/// Not applicable if Linux did not repeat itself, a run was lost, or the program has a terminal or tasks, or waits.
+/// Not applicable if Linux did not repeat itself, a run was lost, or the program has a terminal, tasks or signals, or waits.
 pub fn judge(code: &Code, runs: &[(&Trace, &Trace)], finding: &Finding) -> Verdict {
     if finding.oracle == "blocked" || code.calls.iter().any(|c| c.id.desc().needs & UNSURE != 0) {
         return Verdict::NotApplicable;
