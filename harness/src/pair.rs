@@ -185,7 +185,7 @@ impl Side {
         let agent = self.environment.words[wire::hello::PID];
         for (code, trace) in codes.iter().zip(&mut traces) {
             renumber::agent_is_init(code, trace, agent);
-            if code.calls.iter().any(|c| c.id.desc().needs & desc::NEED_TASK != 0) {
+            if oracles::tasks::are_in(code) {
                 trace.forget_race();
             }
         }

@@ -168,7 +168,7 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
         }
     }
     if flags & PROG_TASKS != 0 {
-        tasks::kill_left();
+        tasks::kill_left(|_, _| ());
     }
     if child::spawned() || flags & PROG_TASKS != 0 {
         while syscall(nr::WAIT4, [u64::MAX, 0, WNOHANG, 0, 0, 0]) > 0 {}

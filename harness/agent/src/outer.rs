@@ -26,16 +26,6 @@ const FD_CLOEXEC: u64 = 1;
 /// `SIGHUP`, `SIGINT`, `SIGQUIT`, `SIGTSTP`, `SIGTTIN`, `SIGTTOU`: what a terminal sends. Blocked in the agent for good,
 /// since one that was typed for a program may arrive after it.
 const FROM_TERMINALS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 19 | 1 << 20 | 1 << 21;
-const SIG_BLOCK: u64 = 0;
-const SIG_UNBLOCK: u64 = 1;
-const SIG_SETMASK: u64 = 2;
-
-fn mask(how: u64, set: u64) -> u64 {
-    let mut old = 0u64;
-    let (set, old_at) = (&set as *const u64 as u64, &mut old as *mut u64 as u64);
-    syscall(nr::RT_SIGPROCMASK, [how, set, old_at, 8, 0, 0]);
-    old
-}
 
 fn fcntl(fd: i32, command: u64, arg: u64) -> i64 {
     syscall(nr::FCNTL, [fd as u64, command, arg, 0, 0, 0])
@@ -70,8 +60,7 @@ pub fn claim() {
         if present || !is_terminal {
             break;
         }
-        let moment = [0u64, 2_000_000];
-        syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
+        sleep(2_000_000);
         present = take_foreground() == 0;
     }
     if !present {

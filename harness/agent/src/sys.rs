@@ -96,6 +96,25 @@ pub fn ioctl(fd: i64, command: u64, arg: u64) -> i64 {
     syscall(nr::IOCTL, [fd as u64, command, arg, 0, 0, 0])
 }
 
+/// Sleeps for less than a second, or until a signal comes.
+pub fn sleep(ns: u64) {
+    let time = [0, ns.min(999_999_999)];
+    syscall(nr::NANOSLEEP, [time.as_ptr() as u64, 0, 0, 0, 0, 0]);
+}
+
+/// How `mask` changes the set of blocked signals (sigprocmask(2)).
+pub const SIG_BLOCK: u64 = 0;
+pub const SIG_UNBLOCK: u64 = 1;
+pub const SIG_SETMASK: u64 = 2;
+
+/// Changes the set of blocked signals; gives the one before.
+pub fn mask(how: u64, set: u64) -> u64 {
+    let mut old = 0u64;
+    let (set, old_at) = (&set as *const u64 as u64, &mut old as *mut u64 as u64);
+    syscall(nr::RT_SIGPROCMASK, [how, set, old_at, 8, 0, 0]);
+    old
+}
+
 /// Ends the process.
 pub fn exit_group(code: u64) -> ! {
     loop {

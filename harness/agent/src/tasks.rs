@@ -7,8 +7,8 @@
 
 use crate::arch;
 use crate::child::{Program, Run};
-use crate::shared::{shared, Table};
-use crate::sys::{nr, syscall};
+use crate::shared::{shared, Table, Turn};
+use crate::sys::{mask, nr, sleep, syscall, SIG_SETMASK};
 use crate::wire::*;
 use crate::{take, take_u32};
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -43,14 +43,9 @@ struct Start<'a> {
 /// Starts the coordinator. False if there can be none.
 pub fn coordinate(program: &Program<'_>) -> bool {
     shared().turns[0].id.store(syscall(nr::GETTID, [0; 6]) as u32, SeqCst);
-    let mut old = 0u64;
-    let all = u64::MAX;
-    let mask = |set: *const u64, old: *mut u64| {
-        syscall(nr::RT_SIGPROCMASK, [2, set as u64, old as u64, 8, 0, 0]);
-    };
-    mask(&all, &mut old);
+    let before = mask(SIG_SETMASK, u64::MAX);
     let pid = arch::clone_call(THREAD, stack_top(0), coordinator, program as *const Program<'_> as u64);
-    mask(&old, core::ptr::null_mut());
+    mask(SIG_SETMASK, before);
     pid > 0
 }
 
@@ -110,10 +105,10 @@ pub fn await_turn(task: usize, call: usize, table: Table) -> bool {
     let mut told = false;
     loop {
         let limit = turn.limit.load(SeqCst);
-        if limit as usize > call || table.is_settled(call) {
-            if table.is_settled(call) {
-                return false;
-            }
+        if table.is_settled(call) {
+            return false;
+        }
+        if limit as usize > call {
             turn.at.store(call as u32 + 1, SeqCst);
             shared().turn.store(call as u32, SeqCst);
             return true;
@@ -144,8 +139,7 @@ pub fn let_others(program: &Program<'_>, op: u8, number: u32) {
     const SENDERS: [u64; 6] =
         [nr::KILL, nr::TKILL, nr::TGKILL, nr::RT_SIGQUEUEINFO, nr::RT_TGSIGQUEUEINFO, nr::PIDFD_SEND_SIGNAL];
     if op == OP_SIGNAL || op == OP_SYSCALL && SENDERS.contains(&(number as u64)) {
-        let moment = [0u64, (program.header.block_us as u64 * 1000 / 20).min(999_999_999)];
-        syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
+        sleep(program.header.block_us as u64 * 1000 / 20);
     }
 }
 
@@ -169,22 +163,20 @@ pub fn written(task: usize, woken: u16) {
 
 /// After the probes: no process of the program's outlives it.
 pub fn clear_up() {
-    for turn in &shared().turns[1..] {
-        let pid = turn.id.load(SeqCst) as u64;
-        if pid != 0 && turn.process.load(SeqCst) != 0 {
-            syscall(nr::KILL, [pid, SIGKILL, 0, 0, 0, 0]);
-            // It may have been waited for already: then there is nothing to wait for.
-            while syscall(nr::WAIT4, [pid, 0, 0, 0, 0, 0]) == -4 {}
-            turn.id.store(0, SeqCst);
-        }
-    }
+    kill_left(|turn, pid| {
+        // It may have been waited for already: then there is nothing to wait for.
+        while syscall(nr::WAIT4, [pid, 0, 0, 0, 0, 0]) == -4 {}
+        turn.id.store(0, SeqCst);
+    });
 }
-/// The same by the agent, for a child that died first.
-pub fn kill_left() {
+/// Kills the forked tasks that are left, and then does something about each. The agent does it too, for a child that
+/// died first.
+pub fn kill_left(then: impl Fn(&Turn, u64)) {
     for turn in &shared().turns[1..] {
         let pid = turn.id.load(SeqCst) as u64;
         if pid != 0 && turn.process.load(SeqCst) != 0 {
             syscall(nr::KILL, [pid, SIGKILL, 0, 0, 0, 0]);
+            then(turn, pid);
         }
     }
 }
@@ -325,8 +317,7 @@ impl Plan<'_> {
             if gone {
                 return;
             }
-            let moment = [0u64, 20_000];
-            syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
+            sleep(20_000);
         }
     }
 
@@ -428,8 +419,7 @@ impl Plan<'_> {
         }
         // It is just being written: nothing may end before it is whole.
         while !self.table.is_settled(call) {
-            let moment = [0u64, 20_000];
-            syscall(nr::NANOSLEEP, [moment.as_ptr() as u64, 0, 0, 0, 0, 0]);
+            sleep(20_000);
         }
     }
 }

@@ -243,8 +243,7 @@ const MONOTONIC: u64 = 1;
 /// of microseconds takes milliseconds).
 fn sleep_since(begin: i64, moment: i64, vdso: &Vdso) {
     if vdso.now(MONOTONIC) - begin < moment {
-        let time = [0, moment as u64];
-        syscall(nr::NANOSLEEP, [time.as_ptr() as u64, 0, 0, 0, 0, 0]);
+        sleep(moment as u64);
     }
 }
 
