@@ -11,6 +11,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the terminal is there and the agent's own.
 static PRESENT: AtomicBool = AtomicBool::new(false);
+/// Whether it came as our standard input, as a layer's own.
+static ADOPTED: AtomicBool = AtomicBool::new(false);
 
 const TCGETS: u64 = 0x5401;
 const TIOCSCTTY: u64 = 0x540e;
@@ -40,6 +42,7 @@ pub fn adopt() -> bool {
     syscall(nr::DUP3, [0, FD_TERMINAL as u64, O_CLOEXEC, 0, 0, 0]);
     fcntl(FD_IN, F_SETFD, FD_CLOEXEC);
     fcntl(FD_OUT, F_SETFD, FD_CLOEXEC);
+    ADOPTED.store(true, Ordering::Relaxed);
     true
 }
 
@@ -49,18 +52,18 @@ pub fn claim() {
     let mut settings = [0u64; 5];
     let is_terminal = ioctl(FD_TERMINAL as i64, TCGETS, settings.as_mut_ptr() as u64) == 0;
     let mut present = is_terminal && take_foreground() == 0;
-    if is_terminal && !present {
-        // A session of ours without a terminal, perhaps.
-        syscall(nr::SETSID, [0; 6]);
-        ioctl(FD_TERMINAL as i64, TIOCSCTTY, 0);
-        present = take_foreground() == 0;
-    }
-    // A layer may give us its terminal a moment after it has started us.
-    for _ in 0..20 {
+    // A layer that was given the terminal gives it to us a moment after it has started us; leaving its session now would
+    // lose it. Elsewhere the terminal is nobody's yet.
+    for _ in 0..50 {
         if present || !is_terminal {
             break;
         }
-        sleep(2_000_000);
+        if ADOPTED.load(Ordering::Relaxed) {
+            sleep(2_000_000);
+        } else {
+            syscall(nr::SETSID, [0; 6]);
+            ioctl(FD_TERMINAL as i64, TIOCSCTTY, 0);
+        }
         present = take_foreground() == 0;
     }
     if !present {
