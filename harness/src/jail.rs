@@ -95,8 +95,8 @@ pub struct ContainedSpec {
     pub env: Vec<(OsString, OsString)>,
     /// Further descriptors: the number inside (3 to 255) and what it is.
     pub fds: Vec<(RawFd, Arc<OwnedFd>)>,
-    /// Make an outside terminal its standard input and output and the controlling terminal of its
-    /// session; its pipes are [`wire::FD_IN`] and [`wire::FD_OUT`] then.
+    /// Make an outside terminal its standard input, output and error and the controlling terminal of its
+    /// session; its pipes are [`wire::FD_IN`] and [`wire::FD_OUT`] then, and what it says in its last words is lost.
     pub terminal: bool,
     /// Core to be pinned to.
     pub cpu: Option<usize>,
@@ -256,7 +256,7 @@ pub fn spawn_contained(spec: &ContainedSpec) -> Result<Jailed, TargetError> {
     let open = || Terminal::open(None).map_err(|e| refused("opening a terminal", e.into(), TERMINALS));
     let terminal = if spec.terminal { Some(open()?) } else { None };
     let pipes = if terminal.is_some() { [wire::FD_IN, wire::FD_OUT] } else { [0, 1] };
-    let places = parent::Places { pipes, terminal: vec![0, 1] };
+    let places = parent::Places { pipes, terminal: vec![0, 1, 2] };
     parent::start(namespaces, ids, places, terminal, &spec.fds, |streams| {
         plan::contained(spec, streams, ids.is_some())
     })

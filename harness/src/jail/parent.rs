@@ -127,7 +127,7 @@ fn lift(fd: OwnedFd) -> Result<OwnedFd, TargetError> {
     Ok(unsafe { OwnedFd::from_raw_fd(lifted) })
 }
 
-/// Where a child has what it always gets. Its standard error is always a pipe.
+/// Where a child has what it always gets. Its standard error is a pipe, but where the terminal is.
 pub(super) struct Places {
     /// The pipes it reads from and writes to.
     pub(super) pipes: [RawFd; 2],
@@ -152,7 +152,10 @@ pub(super) fn start(
     let theirs = lift(theirs)?;
 
     let [input, output] = places.pipes;
-    let mut lifted = vec![(input, lift(in_read)?), (output, lift(out_write)?), (2, lift(err_write)?)];
+    let mut lifted = vec![(input, lift(in_read)?), (output, lift(out_write)?)];
+    if terminal.is_none() || !places.terminal.contains(&libc::STDERR_FILENO) {
+        lifted.push((libc::STDERR_FILENO, lift(err_write)?));
+    }
     // Only where it is the standard input. An agent makes it its own session's by itself: a layer's process above it, which
     // would be that session's leader then, is not to be seen in it.
     let as_input = |fd: &RawFd| *fd == libc::STDIN_FILENO;

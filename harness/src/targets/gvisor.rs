@@ -139,6 +139,9 @@ impl Gvisor {
             "--overlay2=root:memory".into(),
             flag("root", &folder.join("state")),
             flag("panic-log", &folder.join("panic")),
+            // Its standard error is the outside terminal: of the three it takes any one, as it comes, for the terminal
+            // that the container gets (`fdimport.Import` goes through a map).
+            flag("log", &folder.join("log")),
         ];
         if !nix::unistd::geteuid().is_root() {
             words.push("--rootless".into());
@@ -348,10 +351,9 @@ struct Sandbox {
 }
 
 impl Sandbox {
-    /// The panic log goes first: a long standard error must not push the reason out.
-    fn panic_log(&self) -> Vec<u8> {
+    fn logged(&self, name: &str) -> Vec<u8> {
         let mut log = Vec::new();
-        if let Ok(file) = File::open(self.bundle.folder.path().join("panic")) {
+        if let Ok(file) = File::open(self.bundle.folder.path().join(name)) {
             let _ = file.take(MAX_WORDS as u64).read_to_end(&mut log);
         }
         log
@@ -364,7 +366,9 @@ impl Instance for Sandbox {
     }
 
     fn last_words(&mut self) -> String {
-        let mut words = self.panic_log();
+        // The panic goes first: a long log must not push the reason out.
+        let mut words = self.logged("panic");
+        words.extend(self.logged("log"));
         words.extend_from_slice(self.instance.last_words().as_bytes());
         host::text_of(&words, MAX_WORDS)
     }
