@@ -97,6 +97,31 @@ pub enum End {
     Crashed,
 }
 
+/// What befell a program at a checkpoint where somebody dumped and restored it, or put code into it. What goes as it
+/// should leaves nothing here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Mishap {
+    /// What it was.
+    pub fate: Fate,
+    /// Why, in the layer's own words, without what differs from run to run.
+    pub reason: String,
+    /// The end of what the layer said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub log: String,
+}
+
+/// Of a program at a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// The layer says it cannot dump it; it was not touched.
+    Refused,
+    /// It was dumped and could not be restored.
+    Lost,
+    /// It goes on, but something in it is not what it was.
+    Changed,
+}
+
 /// What one side saw.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Trace {
@@ -110,6 +135,9 @@ pub struct Trace {
     pub stopped_in: Option<u16>,
     /// `CLOCK_MONOTONIC` at the program's start, ns.
     pub start_ns: i64,
+    /// What went wrong at its checkpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mishaps: Vec<Mishap>,
     /// One outcome for each call of the compiled code, probes included.
     pub outcomes: Vec<Outcome>,
 }
@@ -147,7 +175,14 @@ impl<'a> Reader<'a> {
 impl Trace {
     /// The trace of a program that a dead or silent layer never answered.
     pub fn lost(end: End, calls: usize) -> Trace {
-        Trace { end, stops: 0, stopped_in: None, start_ns: 0, outcomes: vec![Outcome::NOT_RUN; calls] }
+        Trace {
+            end,
+            stops: 0,
+            stopped_in: None,
+            start_ns: 0,
+            mishaps: Vec::new(),
+            outcomes: vec![Outcome::NOT_RUN; calls],
+        }
     }
 
     /// Reads a reply's traces (what follows its length); `calls[i]` is the number of outcomes of program `i`.
@@ -225,6 +260,6 @@ impl Trace {
         if r.at - begin != size {
             return Err(BadTrace(r.at));
         }
-        Ok(Trace { end, stops, stopped_in, start_ns, outcomes })
+        Ok(Trace { end, stops, stopped_in, start_ns, mishaps: Vec::new(), outcomes })
     }
 }

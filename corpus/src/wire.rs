@@ -21,6 +21,8 @@
 // needs; and waits for one *acknowledgement*: u32 length, u32 MAGIC_ACK, u32 the event's number, i64 return value, then
 // the bytes read. Each is at most MAX_EVENT bytes, so a pipe takes it whole (pipe(7), PIPE_BUF). One that nobody waits
 // for any more, because the child was killed, is passed over.
+// An agent started with `--points` leaves what happens at a checkpoint to the host: when its child has stopped there it
+// sends the event POINT, does what the acknowledgement says (`point`), and asks again until that is GO or END.
 
 // An agent started with `--filter` first reads one message: u32 length, then a seccomp filter of so many bytes.
 
@@ -48,7 +50,26 @@ pub mod outside {
     pub const RESIZE: u32 = 3;
     /// Make the terminal as it was when it was new, with nothing in it; gives 0.
     pub const RESET: u32 = 4;
+    /// The program has stopped at a checkpoint. Then u32 its process id as the agent sees it, u32 how often the agent
+    /// has asked at this checkpoint, i32 what came of the last thing it did; gives bits of `point`.
+    pub const POINT: u32 = 5;
 }
+/// What the agent is to do at a checkpoint, in this order.
+pub mod point {
+    /// All processes of the program, and the helper, are dead or about to be: wait for them.
+    pub const REAP: u32 = 1;
+    /// Wait for the helper's end; its wait status is the result.
+    pub const AWAIT: u32 = 2;
+    /// Start the helper, the command after `--helper`; its process id or a negative errno is the result.
+    pub const HELPER: u32 = 4;
+    /// Let the program go on.
+    pub const GO: u32 = 8;
+    /// The program cannot go on: kill what there is of it.
+    pub const END: u32 = 16;
+}
+/// An agent started with `--keep` keeps its own rights and takes them from each program; it keeps the trace in this file,
+/// which a program that is restored from a dump finds again.
+pub const TRACE_FILE: &[u8] = b"/run/trace\0";
 
 /// Largest request or reply the agent accepts or makes, in bytes.
 pub const MAX_MESSAGE: usize = 1 << 20;
@@ -77,6 +98,8 @@ pub const FD_OUT: i32 = 201;
 /// 201 and the terminal at 0; one that starts with 202 open has its pipes at 0 and 1 and the terminal there; any other
 /// has its pipes at 0 and 1 and no terminal.
 pub const FD_TERMINAL: i32 = 202;
+/// What the helper gets from the host: a socket.
+pub const FD_HELPER: i32 = 203;
 pub const FD_RESERVED_END: i32 = 208;
 
 /// In a tty program: descriptors 0, 1, 2 are the controlling terminal, 3 is its master.

@@ -80,8 +80,34 @@ pub struct JailSpec {
     /// Give it an outside terminal if the host has one: the controlling terminal of its session, as descriptor
     /// [`wire::FD_TERMINAL`].
     pub terminal: bool,
+    /// Keep all rights of root for process 1, which is the agent with `--keep` and takes them from its programs: for a
+    /// layer that dumps and restores them. There is no user namespace then; `/proc` is whole, with what acts on the whole
+    /// machine read-only, and `/run` and `/tmp` are file systems of its own. Only root can build it.
+    pub keep: bool,
+    /// Further variables of process 1's environment.
+    pub env: Vec<(String, String)>,
+    /// Further descriptors: the number inside (3 to 255) and what it is.
+    pub fds: Vec<(RawFd, Arc<OwnedFd>)>,
     /// Core to be pinned to.
     pub cpu: Option<usize>,
+}
+
+impl JailSpec {
+    /// That program in a jail with that root and the deny list, an outside terminal, and nothing else.
+    pub fn new(argv: Vec<OsString>, root: Root) -> JailSpec {
+        JailSpec {
+            argv,
+            root,
+            filter: true,
+            notify: Vec::new(),
+            bind: Vec::new(),
+            terminal: true,
+            keep: false,
+            env: Vec::new(),
+            fds: Vec::new(),
+            cpu: None,
+        }
+    }
 }
 
 /// How to run a program of the host that has to see the host: a layer that builds a sandbox itself, such as `runsc`.
@@ -224,6 +250,9 @@ pub fn spawn(spec: &JailSpec) -> Result<Jailed, TargetError> {
         let hint = "Take execve out of the calls to be supervised: the jail makes it itself";
         return Err(refused("supervising calls", Errno::EINVAL.into(), hint));
     }
+    if spec.keep {
+        return spawn_keeping(spec);
+    }
     let namespaces = libc::CLONE_NEWUSER
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNS
@@ -233,9 +262,22 @@ pub fn spawn(spec: &JailSpec) -> Result<Jailed, TargetError> {
     let ids = parent::Ids::for_jail()?;
     let terminal = if spec.terminal { ids.terminal() } else { None };
     let places = parent::Places { pipes: [0, 1], terminal: vec![wire::FD_TERMINAL] };
-    parent::start(namespaces, Some(ids), places, terminal, &[], |streams| {
+    parent::start(namespaces, Some(ids), places, terminal, &spec.fds, |streams| {
         plan::jail(spec, streams, ids.privileged)
     })
+}
+
+/// A jail whose process 1 keeps its rights.
+fn spawn_keeping(spec: &JailSpec) -> Result<Jailed, TargetError> {
+    if !nix::unistd::geteuid().is_root() {
+        let hint = "Run as root: dumping and restoring needs rights over the whole machine";
+        return Err(refused("keeping rights in the jail", Errno::EPERM.into(), hint));
+    }
+    let namespaces =
+        libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let terminal = if spec.terminal { Terminal::open(None).ok() } else { None };
+    let places = parent::Places { pipes: [0, 1], terminal: vec![wire::FD_TERMINAL] };
+    parent::start(namespaces, None, places, terminal, &spec.fds, |streams| plan::jail(spec, streams, true))
 }
 
 /// Starts a program of the host in a pid and mount namespace of its own with a fresh `/proc`, so that killing its

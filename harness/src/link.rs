@@ -1,9 +1,11 @@
 //! The pipes to an agent: whole messages out, whole messages back, with deadlines.
 
+use crate::freezer::{Freezer, Point};
 use crate::terminal::Terminal;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{read, write};
+use parallax_corpus::trace::Mishap;
 use parallax_corpus::wire;
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,6 +44,7 @@ pub struct Link {
     from: OwnedFd,
     stop: Option<StopWhen>,
     terminal: Option<Terminal>,
+    freezer: Option<Box<dyn Freezer>>,
 }
 
 impl std::fmt::Debug for Link {
@@ -53,12 +56,27 @@ impl std::fmt::Debug for Link {
 impl Link {
     /// Takes the pipe the agent reads from and the one it writes to.
     pub fn new(to: OwnedFd, from: OwnedFd) -> Link {
-        Link { to, from, stop: None, terminal: None }
+        Link { to, from, stop: None, terminal: None, freezer: None }
     }
 
     /// Holds the agent's outside terminal, and answers for it while it waits.
     pub fn with_terminal(self, terminal: Option<Terminal>) -> Link {
         Link { terminal, ..self }
+    }
+
+    /// Has the agent's checkpoints passed to that.
+    pub fn set_freezer(&mut self, freezer: Box<dyn Freezer>) {
+        self.freezer = Some(freezer);
+    }
+
+    /// What went wrong at checkpoints since this was asked last.
+    pub fn take_mishaps(&mut self) -> Vec<Mishap> {
+        self.freezer.as_mut().map(|f| f.take_mishaps()).unwrap_or_default()
+    }
+
+    /// What checkpoints have cost so far, by its steps.
+    pub fn point_times(&self) -> Vec<(&'static str, Duration)> {
+        self.freezer.as_ref().map(|f| f.times()).unwrap_or_default()
     }
 
     /// From now on waiting ends as [`LinkError::Stopped`] soon after `stop` says so.
@@ -104,20 +122,44 @@ impl Link {
     }
 
     /// Does what an event asks for; gives its acknowledgement.
-    fn event(&self, body: &[u8]) -> Result<Vec<u8>, LinkError> {
+    fn event(&mut self, body: &[u8]) -> Result<Vec<u8>, LinkError> {
         let word = |at: usize| body[at..at + 4].try_into().map(u32::from_le_bytes).unwrap_or_default();
         if !(12..=wire::MAX_EVENT).contains(&body.len()) {
             return Err(LinkError::Garbage(format!("an event of {} bytes", body.len())));
         }
         let garbage = |what: String| LinkError::Garbage(what);
-        let terminal = self.terminal.as_ref().ok_or_else(|| garbage("an event without a terminal".into()))?;
-        let (ret, bytes) = terminal.answer(word(8), &body[12..]).map_err(garbage)?;
+        let (ret, bytes) = if word(8) == wire::outside::POINT {
+            (self.point(&body[12..])?, Vec::new())
+        } else {
+            let terminal =
+                self.terminal.as_ref().ok_or_else(|| garbage("an event without a terminal".into()))?;
+            terminal.answer(word(8), &body[12..]).map_err(garbage)?
+        };
         let mut answer = (16 + bytes.len() as u32).to_le_bytes().to_vec();
         answer.extend(wire::MAGIC_ACK.to_le_bytes());
         answer.extend(word(4).to_le_bytes());
         answer.extend(ret.to_le_bytes());
         answer.extend(bytes);
         Ok(answer)
+    }
+
+    /// A program has stopped at a checkpoint: what the agent is to do.
+    fn point(&mut self, rest: &[u8]) -> Result<i64, LinkError> {
+        let garbage = |what: &str| LinkError::Garbage(what.to_owned());
+        let freezer = self.freezer.as_mut().ok_or_else(|| garbage("a checkpoint nobody asked for"))?;
+        let &[pid, asked, result] = rest.as_chunks::<4>().0 else {
+            return Err(garbage("a checkpoint without its words"));
+        };
+        let point = Point {
+            pid: i32::from_le_bytes(pid),
+            asked: u32::from_le_bytes(asked),
+            result: i32::from_le_bytes(result),
+        };
+        let next = freezer.next(point);
+        if let Some((to, from)) = next.pipes {
+            (self.to, self.from) = (to, from);
+        }
+        Ok(next.todo.into())
     }
 
     fn message(&self, deadline: Instant, patience: Duration) -> Result<Vec<u8>, LinkError> {

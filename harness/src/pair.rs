@@ -179,6 +179,7 @@ impl Side {
     fn receive_part(&mut self, codes: &[&Code], patience: Duration) -> Result<Vec<Trace>, LinkError> {
         let Some(instance) = self.instance.as_mut() else { return Err(LinkError::Closed) };
         let reply = instance.link().receive(patience)?;
+        let mishaps = instance.link().take_mishaps();
         let calls: Vec<usize> = codes.iter().map(|c| c.calls.len()).collect();
         let mut traces =
             Trace::decode_reply(&reply, &calls).map_err(|e| LinkError::Garbage(e.to_string()))?;
@@ -188,6 +189,10 @@ impl Side {
             if oracles::tasks::are_in(code) {
                 trace.forget_race();
             }
+        }
+        // Whoever has checkpoints answers each program by itself.
+        if let Some(trace) = traces.first_mut() {
+            trace.mishaps = mishaps;
         }
         Ok(traces)
     }

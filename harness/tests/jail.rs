@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 fn spec(argv: &[&str], root: Root, filter: bool) -> JailSpec {
     let argv = argv.iter().map(OsString::from).collect();
-    JailSpec { argv, root, filter, notify: Vec::new(), bind: Vec::new(), terminal: false, cpu: None }
+    JailSpec { filter, terminal: false, ..JailSpec::new(argv, root) }
 }
 
 fn shell(script: &str, filter: bool) -> JailSpec {

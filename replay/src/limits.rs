@@ -3,6 +3,7 @@
 //! An outcome takes three bytes in a file and a hundred in memory. The file's size is capped before anything is
 //! decoded ([`crate::repro::MAX_FILE`]); these caps bound what that size can be blown up to.
 
+use parallax_corpus::trace::Mishap;
 use parallax_corpus::{End, Outcome, Trace, wire};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,6 +12,8 @@ use std::marker::PhantomData;
 
 /// Most outcomes of a trace: an outcome is at least one instruction.
 pub const MAX_OUTCOMES: usize = wire::MAX_INSTRS;
+/// Most mishaps of a trace: a program has few checkpoints.
+pub const MAX_MISHAPS: usize = 64;
 /// Most entries of a case's history.
 pub const MAX_HISTORY: usize = 256;
 /// Most words of an environment.
@@ -57,6 +60,8 @@ struct StoredTrace {
     stopped_in: Option<u16>,
     #[serde(default)]
     start_ns: i64,
+    #[serde(default, deserialize_with = "list::<_, _, MAX_MISHAPS>")]
+    mishaps: Vec<Mishap>,
     #[serde(deserialize_with = "list::<_, _, MAX_OUTCOMES>")]
     outcomes: Vec<Outcome>,
 }
@@ -77,9 +82,9 @@ pub mod trace {
     /// # Errors
     /// It is malformed or longer.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trace, D::Error> {
-        let StoredTrace { end, stops, stopped_in, start_ns, outcomes } =
+        let StoredTrace { end, stops, stopped_in, start_ns, mishaps, outcomes } =
             StoredTrace::deserialize(deserializer)?;
-        Ok(Trace { end, stops, stopped_in, start_ns, outcomes })
+        Ok(Trace { end, stops, stopped_in, start_ns, mishaps, outcomes })
     }
 }
 

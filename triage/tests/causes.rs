@@ -27,6 +27,7 @@ impl<F: FnMut(&Code, usize, usize, &mut [Trace; 2])> Lab for Layer<F> {
             let blank = Trace {
                 end: End::Exited,
                 start_ns: 0,
+                mishaps: Vec::new(),
                 stops: 0,
                 stopped_in: None,
                 outcomes: outcomes.collect(),

@@ -51,7 +51,14 @@ fn trace(program: &Program, faulty: bool) -> Trace {
         }
         Outcome { state: State::Done, ret, clocks: None, woken: None, out: Vec::new() }
     });
-    Trace { end: End::Exited, start_ns: 0, stops: 0, stopped_in: None, outcomes: outcomes.collect() }
+    Trace {
+        end: End::Exited,
+        start_ns: 0,
+        stops: 0,
+        stopped_in: None,
+        mishaps: Vec::new(),
+        outcomes: outcomes.collect(),
+    }
 }
 
 /// What both fake sides make of a program.
@@ -84,6 +91,7 @@ impl Runner for Fake {
         let silent = |p: &Program| Trace {
             end: End::Exited,
             start_ns: 0,
+            mishaps: Vec::new(),
             stops: 0,
             stopped_in: None,
             outcomes: vec![

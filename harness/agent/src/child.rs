@@ -7,6 +7,7 @@ use crate::sys::{exit_group, nr, syscall};
 use crate::vdso::Vdso;
 use crate::wire::*;
 use crate::look;
+use crate::point;
 use crate::shared::{shared, Table};
 use crate::tasks;
 use crate::world;
@@ -136,6 +137,11 @@ pub extern "C" fn main(program: u64) -> ! {
     let with_outer = program.header.flags & PROG_OUTER != 0;
     if !with_outer {
         outer::leave();
+    }
+    let (step, error) = point::strip(with_outer);
+    if error < 0 {
+        shared().failure.store(error as i32, SeqCst);
+        exit_group(step);
     }
     if with_outer || program.header.flags & PROG_TTY != 0 {
         let (step, error) = if with_outer { outer::enter() } else { world::open_terminal() };

@@ -14,6 +14,7 @@ mod child;
 mod deny;
 mod look;
 mod outer;
+mod point;
 mod shared;
 mod sys;
 mod tasks;
@@ -62,8 +63,7 @@ extern "C" fn agent_main(stack: *const u64) -> ! {
             exit_group(71);
         }
     }
-    // Shared, so that a forked child's outcomes reach us.
-    if !mmap_fixed(shared::TRACE, shared::TRACE_MAPPED, true) {
+    if !point::map_trace() {
         exit_group(71);
     }
     world::settle_in();
@@ -128,7 +128,7 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
     let flags = program.header.flags;
     let with_outer = flags & PROG_OUTER != 0 && outer::present();
     let top = STACK + STACK_SIZE;
-    let forks = flags & (PROG_FORK | PROG_STOP) != 0;
+    let forks = flags & (PROG_FORK | PROG_STOP) != 0 || point::keeps();
     let arg = program as *const child::Program<'_> as u64;
     let pid = arch::clone_call(if forks { 0 } else { CLONE_VM | CLONE_VFORK } | SIGCHLD, top, child::main, arg);
     let mut end = (END_FAILED, 0u8, pid as i32);
@@ -141,7 +141,6 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
                 continue;
             }
             if r >= 0 && status & 0xff == 0x7f {
-                // The dump point: later, whoever dumps and restores does it here.
                 stops = (stops + 1).min(0xff);
                 if stopped_in == 0 {
                     stopped_in = child::stopped_in(program);
@@ -151,7 +150,12 @@ fn run(program: &child::Program<'_>, reply: &mut Reply) {
                     syscall(nr::KILL, [pid as u64, SIGKILL, 0, 0, 0, 0]);
                 }
                 last = call;
-                syscall(nr::KILL, [pid as u64, SIGCONT, 0, 0, 0, 0]);
+                if call != 0 {
+                    syscall(nr::KILL, [pid as u64, SIGCONT, 0, 0, 0, 0]);
+                } else if point::pass(pid) == point::Fate::Gone {
+                    status = SIGKILL as u32;
+                    break;
+                }
                 continue;
             }
             if r < 0 {

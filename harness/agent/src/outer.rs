@@ -189,7 +189,7 @@ const MOST: usize = MAX_EVENT - HEAD;
 const NUMBER: *mut u32 = (TRACE + TRACE_MAPPED - 8) as *mut u32;
 
 /// Sends an event and waits for its acknowledgement; `room` bytes at `to` are for what comes with it.
-fn exchange(what: u32, words: &[u32], bytes: &[u8], to: u64, room: usize) -> i64 {
+pub fn exchange(what: u32, words: &[u32], bytes: &[u8], to: u64, room: usize) -> i64 {
     // SAFETY: the page behind the trace buffer is mapped (`agent_main`), and one process at a time is here.
     let number = unsafe {
         NUMBER.write_volatile(NUMBER.read_volatile().wrapping_add(1));

@@ -26,6 +26,10 @@ pub mod nr {
     pub const KILL: u64 = 62;
     pub const UNAME: u64 = 63;
     pub const FCNTL: u64 = 72;
+    pub const FTRUNCATE: u64 = 77;
+    pub const EXECVE: u64 = 59;
+    pub const CAPSET: u64 = 126;
+    pub const CLOSE_RANGE: u64 = 436;
     pub const FLOCK: u64 = 73;
     pub const SEMCTL: u64 = 66;
     pub const MSGCTL: u64 = 71;

@@ -2,12 +2,13 @@
 
 use crate::child;
 use crate::outer;
+use crate::point;
 use crate::sys::*;
 use crate::vdso::Vdso;
 use crate::wire::*;
 
 /// Reads the initial stack (argument count, arguments, environment, auxiliary vector): whether `--filter` was
-/// asked for, and the vdso.
+/// asked for (which comes first), and the vdso.
 ///
 /// # Safety
 /// `stack` is the initial stack pointer (System V ABI, "Process Initialization").
@@ -15,11 +16,10 @@ pub unsafe fn initial_stack(stack: *const u64) -> (bool, Vdso) {
     // SAFETY: the caller's promise; both vectors end in zero words.
     unsafe {
         let argc = *stack as usize;
-        let mut filter = false;
-        for k in 1..argc {
-            let arg = *stack.add(1 + k) as *const u8;
-            filter |= b"--filter\0".iter().enumerate().all(|(i, b)| *arg.add(i) == *b);
-        }
+        let argv = stack.add(1) as *const *const u8;
+        let filter =
+            argc > 1 && b"--filter\0".iter().enumerate().all(|(i, b)| *(*argv.add(1)).add(i) == *b);
+        point::arguments(argc, argv);
         let mut at = stack.add(argc + 2);
         while *at != 0 {
             at = at.add(1);
@@ -81,9 +81,11 @@ pub fn open_null() {
     }
 }
 
-/// Bounds the programs where the layer around us is not bounded: no namespaces, mounts, tracing and the like.
+/// Bounds the programs where the layer around us is not bounded: no namespaces, mounts, tracing and the like. Ourselves,
+/// too, unless we keep our rights.
 pub fn install_filter() -> bool {
-    crate::deny::install()
+    crate::deny::read();
+    point::keeps() || crate::deny::install()
 }
 
 /// Reports the world as it is.

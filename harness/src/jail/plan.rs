@@ -21,6 +21,25 @@ const SHARED: &[&str] = &["tmp", "run"];
 /// Top-level entries without which no program of the host starts.
 const NEEDED: &[&str] = &["usr", "bin", "lib", "lib64", "etc"];
 
+/// What acts on the whole machine in a procfs that was not mounted in a user namespace (the same that containers' runtimes
+/// protect).
+const PROC_OF_ROOT: &[&str] = &[
+    "proc/sys",
+    "proc/sysrq-trigger",
+    "proc/irq",
+    "proc/bus",
+    "proc/fs",
+    "proc/acpi",
+    "proc/scsi",
+    "proc/mtrr",
+    "proc/driver",
+    "proc/kcore",
+    "proc/keys",
+    "proc/pressure",
+    "proc/timer_list",
+    "proc/kmsg",
+];
+
 /// Who unshares a user namespace without it can't map uid 0 into that (since Linux 5.12; user_namespaces(7)).
 const CAP_SETFCAP: u32 = 31;
 
@@ -171,7 +190,7 @@ pub(super) fn jail(spec: &JailSpec, streams: Streams, privileged: bool) -> Resul
         }
     }
     let keep: Vec<RawFd> = held.iter().map(AsRawFd::as_raw_fd).collect();
-    let mut steps = begin(streams, &keep, true, privileged);
+    let mut steps = begin(streams, &keep, !spec.keep, privileged);
     for (name, op) in takes {
         steps.add(name, op);
     }
@@ -192,16 +211,19 @@ pub(super) fn jail(spec: &JailSpec, streams: Streams, privileged: bool) -> Resul
     let limits = limits()?.into_iter().map(|(resource, value)| (resource, value, value));
     steps.add("setting the limits", Op::Limits(limits.collect()));
     steps.add("fixing the addresses", Op::Personality(libc::ADDR_NO_RANDOMIZE));
-    let keep = if spec.root == Root::Nest { 1 << CAP_SETFCAP } else { 0 };
-    steps.add("dropping the capabilities", Op::DropCapabilities { keep });
-    steps.add("refusing new privileges", Op::NoNewPrivileges);
-    if spec.filter {
-        steps.add("installing the deny list", Op::Filter(filter::deny_list()));
+    if !spec.keep {
+        let keep = if spec.root == Root::Nest { 1 << CAP_SETFCAP } else { 0 };
+        steps.add("dropping the capabilities", Op::DropCapabilities { keep });
+        steps.add("refusing new privileges", Op::NoNewPrivileges);
+        if spec.filter {
+            steps.add("installing the deny list", Op::Filter(filter::deny_list()));
+        }
     }
-    let mut env = vec!["PATH=/usr/local/bin:/bin:/usr/bin", "TERM=xterm"];
+    let mut env: Vec<String> = ["PATH=/usr/local/bin:/bin:/usr/bin", "TERM=xterm"].map(String::from).into();
     if spec.root != Root::Bare {
-        env.extend(["HOME=/tmp", "TMPDIR=/tmp"]);
+        env.extend(["HOME=/tmp", "TMPDIR=/tmp"].map(String::from));
     }
+    env.extend(spec.env.iter().map(|(name, value)| format!("{name}={value}")));
     let env = env.into_iter().map(text).collect::<Result<_, _>>()?;
     exec(&mut steps, &spec.argv, env, &spec.notify, report)?;
     Ok((Plan { steps: steps.0, report }, held))
@@ -262,12 +284,31 @@ fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
         steps.mount("tmpfs", "tmp", libc::MS_NODEV, "mode=1777,size=512m,nr_inodes=65536")?;
         steps.mount("tmpfs", "run", libc::MS_NODEV, "mode=755,size=64m,nr_inodes=8192")?;
     }
+    if spec.keep {
+        if !host {
+            steps.directory("run", 0o755)?;
+            // CRIU tries mounts out there.
+            steps.mount("tmpfs", "tmp", libc::MS_NODEV, "mode=700,size=16m,nr_inodes=1024")?;
+        }
+        // Images and traces: nothing that a program may reach.
+        steps.mount("tmpfs", "run", libc::MS_NODEV, "mode=700,size=256m,nr_inodes=8192")?;
+    }
     // A mount of its own, as layers have it: what leads out of it crosses file systems (link(2), EXDEV) on both sides.
     steps.mount("tmpfs", "w", libc::MS_NODEV, "mode=777,size=32m,nr_inodes=4096")?;
-    devices(steps, host)?;
+    devices(steps, host, spec.keep)?;
     // A nested layer can mount a procfs of its own only where it already sees a whole one (mount_namespaces(7)).
-    let only_pids = !host || spec.filter;
+    let only_pids = (!host || spec.filter) && !spec.keep;
     steps.add("mounting /proc", Op::Proc { target: c"proc".to_owned(), only_pids });
+    if spec.keep {
+        // Root without capabilities may still write to what root owns there.
+        for path in PROC_OF_ROOT.iter().filter(|path| Path::new("/").join(path).exists()) {
+            let same = Some(text(path)?);
+            let flags = libc::MS_BIND;
+            let op = Op::Mount { source: same, target: text(path)?, kind: None, flags, data: None };
+            steps.add(format!("binding /{path}"), op);
+            seal(steps, path)?;
+        }
+    }
     steps.file(&AGENT_PATH[1..], 0o755, Content::Agent)?;
     if host {
         host_entries(steps, spec)?;
@@ -293,7 +334,7 @@ fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
     Ok(())
 }
 
-fn devices(steps: &mut Steps, host: bool) -> Result<(), TargetError> {
+fn devices(steps: &mut Steps, host: bool, keep: bool) -> Result<(), TargetError> {
     // Nothing in it can be renamed or removed, such as /dev/ptmx: not even the owner has the right to write.
     steps.mount("tmpfs", "dev", libc::MS_NOEXEC, "mode=555,size=64k,nr_inodes=64")?;
     for device in ["null", "zero", "full", "random", "urandom", "tty"] {
@@ -303,6 +344,10 @@ fn devices(steps: &mut Steps, host: bool) -> Result<(), TargetError> {
         let source = Some(text(format!("/dev/{device}"))?);
         let op = Op::Mount { source, target: text(&target)?, kind: None, flags: libc::MS_BIND, data: None };
         steps.add(format!("binding /{target}"), op);
+        if keep {
+            // The host's own file, and whoever is root here is root there: its mode and times are not to be changed.
+            seal(steps, &target)?;
+        }
     }
     steps.directory("dev/pts", 0o755)?;
     // `max` since all instances share one pool of the kernel's.
@@ -320,6 +365,14 @@ fn devices(steps: &mut Steps, host: bool) -> Result<(), TargetError> {
         steps.directory("dev/shm", 0o1777)?;
         steps.mount("tmpfs", "dev/shm", libc::MS_NODEV, "mode=1777,size=512m,nr_inodes=8192")?;
     }
+    Ok(())
+}
+
+/// Makes what is bound there read-only, which keeps a device's own file as it is.
+fn seal(steps: &mut Steps, target: &str) -> Result<(), TargetError> {
+    let flags = libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NOEXEC;
+    let op = Op::Mount { source: None, target: text(target)?, kind: None, flags, data: None };
+    steps.add(format!("making /{target} read-only"), op);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ pub fn settle(finding: &mut Finding, evidence: Evidence<'_>, release: Option<&st
     else {
         return;
     };
-    if finding.class.is_layer() {
+    if finding.class.is_layer() || finding.class == Class::Refusal {
         return;
     }
     let refused = refuses(native, target);

@@ -1,6 +1,7 @@
 //! Oracles: what two traces of one program say about the layer. One file an oracle.
 
 pub mod blocked;
+pub mod checkpoint;
 pub mod children;
 pub mod class;
 pub mod clocks;
@@ -30,6 +31,8 @@ pub enum Class {
     Unsupported,
     /// The target reports a release of Linux older than the one that brought what it lacks.
     VersionSkew,
+    /// The target says that it cannot dump the program.
+    Refusal,
     /// The whole layer gave no answer.
     Hang,
     /// The whole layer died.
@@ -38,8 +41,8 @@ pub enum Class {
 
 impl Class {
     /// All of them, in the order they are told in.
-    pub const ALL: [Class; 5] =
-        [Class::Crash, Class::Hang, Class::Semantic, Class::VersionSkew, Class::Unsupported];
+    pub const ALL: [Class; 6] =
+        [Class::Crash, Class::Hang, Class::Semantic, Class::VersionSkew, Class::Unsupported, Class::Refusal];
 
     /// Its name, as it is stored.
     pub fn name(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Class {
             Class::Semantic => "semantic",
             Class::Unsupported => "unsupported",
             Class::VersionSkew => "version-skew",
+            Class::Refusal => "refusal",
             Class::Hang => "hang",
             Class::Crash => "crash",
         }
@@ -165,6 +169,9 @@ pub fn judge(evidence: Evidence<'_>) -> Option<Finding> {
         return None;
     }
     if let Some(finding) = layer::judge(evidence) {
+        return Some(finding);
+    }
+    if let Some(finding) = checkpoint::judge(evidence) {
         return Some(finding);
     }
     if [evidence.native, evidence.target].iter().any(|t| matches!(t.end, End::Failed(..))) {

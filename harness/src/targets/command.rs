@@ -99,8 +99,7 @@ impl CommandTarget {
         argv.extend_from_slice(&self.args);
         let nests = self.path.file_name().is_some_and(|name| NESTING.iter().any(|n| *n == name));
         let root = if nests { Root::Nest } else { Root::Host };
-        let spec =
-            JailSpec { argv, root, filter: false, notify: Vec::new(), bind, terminal: true, cpu: slot.cpu };
+        let spec = JailSpec { filter: false, bind, cpu: slot.cpu, ..JailSpec::new(argv, root) };
         let mut instance = JailedInstance::new(jail::spawn(&spec)?, &self.name())?;
         // The layer is not filtered, so its programs are: the agent waits for this before its hello. A layer that
         // does not read it says why in its last words, which whoever waits for the hello shows.

@@ -6,6 +6,8 @@ use crate::jail::AGENT_PATH;
 use crate::link::{Environment, LinkError};
 use crate::target::{Instance, TargetError};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use parallax_corpus::compile::{Mode, compile, request};
+use parallax_corpus::{Call, CallId, End, Program, Trace};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::AsFd;
@@ -17,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// How long a layer may take to say its version.
 pub const VERSION_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long one checkpoint may take.
+const CHECKPOINT: Duration = Duration::from_secs(20);
 
 /// How long a layer that died may take to end after it has closed its pipes.
 const LAST_BREATH: Duration = Duration::from_millis(100);
@@ -228,6 +233,26 @@ pub fn hello(
             why: format!("its agent said no hello: {e}. It printed: {}", words.trim_end()),
         }
     })
+}
+
+/// Has an agent that has said hello run one program with a checkpoint: for the canaries of layers that have a hand in it.
+///
+/// # Errors
+/// In words: there is no answer, or the program did not come to its end.
+pub fn checkpoint(instance: &mut dyn Instance) -> Result<Trace, String> {
+    let id = CallId::named("checkpoint").ok_or("the table has no checkpoint")?;
+    let program = Program { calls: vec![Call::new(id, Vec::new())] };
+    let mode = Mode { fork: true, block_us: 100_000, probes: false };
+    let code = compile(&program, mode).map_err(|e| e.to_string())?;
+    instance.link().send(&request(&[&code], true), CHECKPOINT).map_err(|e| e.to_string())?;
+    let reply = instance.link().receive(CHECKPOINT).map_err(|e| e.to_string())?;
+    let mut traces = Trace::decode_reply(&reply, &[code.calls.len()]).map_err(|e| e.to_string())?;
+    let mut trace = traces.pop().ok_or("an empty reply")?;
+    trace.mishaps = instance.link().take_mishaps();
+    match trace.end {
+        End::Failed(step, error) => Err(format!("the agent cannot set a program up: step {step}, {error}")),
+        _ => Ok(trace),
+    }
 }
 
 /// A process's arguments.

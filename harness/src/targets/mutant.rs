@@ -79,15 +79,8 @@ impl Mutant {
     pub fn launch(&self, slot: &Slot) -> Result<MutantInstance, TargetError> {
         let mut notify = self.fault.calls.to_vec();
         notify.push(STARTUP_CALL);
-        let mut jailed = jail::spawn(&JailSpec {
-            argv: vec![AGENT_PATH.into()],
-            root: Root::Bare,
-            filter: true,
-            notify,
-            bind: Vec::new(),
-            terminal: true,
-            cpu: slot.cpu,
-        })?;
+        let spec = JailSpec::new(vec![AGENT_PATH.into()], Root::Bare);
+        let mut jailed = jail::spawn(&JailSpec { notify, cpu: slot.cpu, ..spec })?;
         let failed = |why: String| TargetError::Start { target: self.name(), why };
         let listener = jailed.listener.take().ok_or_else(|| failed("the jail gave no listener".into()))?;
         let interposer = Interposer::start(listener, jailed.pid, self.fault, slot.cpu)

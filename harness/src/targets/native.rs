@@ -20,9 +20,45 @@ pub struct NativeAmidHost {
     pub bind: Vec<(PathBuf, String)>,
 }
 
+/// The same where process 1 keeps its rights, which its programs do not have: the reference for layers that dump
+/// and restore programs.
+#[derive(Clone, Debug)]
+pub struct NativeKeeping {
+    /// The layer's own root.
+    pub root: Root,
+    /// What the layer's jail binds, as in [`JailSpec::bind`].
+    pub bind: Vec<(PathBuf, String)>,
+}
+
+impl Target for NativeKeeping {
+    fn name(&self) -> String {
+        Native.name()
+    }
+
+    fn version(&self) -> Result<String, TargetError> {
+        Native.version()
+    }
+
+    fn start(&self, slot: &Slot) -> Result<Box<dyn Instance>, TargetError> {
+        let argv = [AGENT_PATH, "--filter", "--keep"].map(Into::into).into();
+        let spec = JailSpec::new(argv, self.root);
+        let spec = JailSpec { bind: self.bind.clone(), keep: true, terminal: false, cpu: slot.cpu, ..spec };
+        let mut instance = JailedInstance::new(jail::spawn(&spec)?, "native")?;
+        let _ = instance.link().send(&jail::deny_list_message(), HELLO);
+        Ok(Box::new(instance))
+    }
+
+    fn answers_each(&self) -> bool {
+        Native.answers_each()
+    }
+
+    fn canary(&self) -> Result<String, TargetError> {
+        Native.canary()
+    }
+}
+
 fn launch(root: Root, bind: Vec<(PathBuf, String)>, slot: &Slot) -> Result<Box<dyn Instance>, TargetError> {
-    let argv = vec![AGENT_PATH.into()];
-    let spec = JailSpec { argv, root, filter: true, notify: Vec::new(), bind, terminal: true, cpu: slot.cpu };
+    let spec = JailSpec { bind, cpu: slot.cpu, ..JailSpec::new(vec![AGENT_PATH.into()], root) };
     Ok(Box::new(JailedInstance::new(jail::spawn(&spec)?, "native")?))
 }
 

@@ -33,15 +33,8 @@ impl QemuUser {
 
     fn launch(&self, slot: &Slot) -> Result<JailedInstance, TargetError> {
         let (program, bind) = host::seen_in_jail(&self.path);
-        let jailed = jail::spawn(&JailSpec {
-            argv: vec![program, AGENT_PATH.into()],
-            root: Root::Host,
-            filter: true,
-            notify: Vec::new(),
-            bind,
-            terminal: true,
-            cpu: slot.cpu,
-        })?;
+        let spec = JailSpec::new(vec![program, AGENT_PATH.into()], Root::Host);
+        let jailed = jail::spawn(&JailSpec { bind, cpu: slot.cpu, ..spec })?;
         JailedInstance::new(jailed, &self.name())
     }
 

@@ -1,0 +1,219 @@
+//! CRIU: each program is dumped at its checkpoints, killed, and restored from the images.
+//!
+//! The reference is the same jail with an agent whose programs stop and are continued there. Where CRIU comes from, and
+//! its traps, stand in `docs/targets.md`.
+
+mod freezer;
+mod rpc;
+
+use super::host;
+use super::native::NativeKeeping;
+use crate::jail::{self, AGENT_PATH, JailSpec, JailedInstance, Root};
+use crate::oracles::class::is_older;
+use crate::target::{Instance, Slot, Target, TargetError};
+use freezer::{CONFIG, CriuFreezer, IMAGES};
+use parallax_corpus::wire;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What to do when it is not there.
+pub const HINT: &str =
+    "`script/install-targets` fetches it as root on Debian 12, or give its path with --target-path";
+/// The first release that works with Linux from 6.16 on.
+const OLDEST: &str = "4.2";
+/// How long a dump or a restore may take; 5 ms is usual.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Where its own folder is bound in the jail.
+const FOLDER: &str = "/criu";
+const HELLO_PATIENCE: Duration = Duration::from_secs(20);
+
+/// One `criu` and how it is used.
+#[derive(Clone, Debug)]
+pub struct Criu {
+    /// The executable.
+    path: PathBuf,
+    /// It has the libraries it needs beside it, and their loader.
+    own_libraries: bool,
+    /// Lines of its configuration file, and `fault=N`, as the user gave them.
+    options: Vec<String>,
+}
+
+impl Criu {
+    /// The `criu` at that path, in `PATH`, or where `script/install-targets` puts it. `options` are its own long options
+    /// without the dashes, divided by commas, such as `tcp-established,ghost-limit=1`; `fault=N` is `CRIU_FAULT`.
+    ///
+    /// # Errors
+    /// [`TargetError::Missing`]: none, or one too old.
+    pub fn named(options: Option<&str>, path: Option<&Path>) -> Result<Criu, TargetError> {
+        let path = match path {
+            Some(path) => host::program(Some(path), "criu", HINT)?,
+            None => installed().map_or_else(|| host::program(None, "criu", HINT), Ok)?,
+        };
+        // The starter that stands beside an unpacked one is a script, and there is no shell in a jail.
+        let unpacked = path.parent().and_then(Path::parent).map(|folder| folder.join("criu"));
+        let path = unpacked.filter(|p| p.is_file() && loader(p).is_file()).unwrap_or(path);
+        let own_libraries = loader(&path).is_file();
+        let options: Vec<String> = options
+            .into_iter()
+            .flat_map(|o| o.split(','))
+            .filter(|o| !o.is_empty())
+            .map(Into::into)
+            .collect();
+        let fits = |o: &String| {
+            o.len() < 200 && o.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=./:[]".contains(&b))
+        };
+        if let Some(bad) = options.iter().find(|o| !fits(o)) {
+            return Err(TargetError::Unknown {
+                name: format!("criu:{bad}"),
+                known: "options are criu's own, such as criu:tcp-established,ghost-limit=4096, and fault=N"
+                    .to_owned(),
+            });
+        }
+        let criu = Criu { path, own_libraries, options };
+        let version = criu.version()?;
+        let number = version.rsplit(' ').next().unwrap_or_default();
+        if is_older(number, OLDEST) {
+            return Err(TargetError::Missing {
+                what: format!("a CRIU from {OLDEST} on ({} is {number})", criu.path.display()),
+                hint: HINT.to_owned(),
+            });
+        }
+        Ok(criu)
+    }
+
+    /// What starts it, with paths as the host or the jail sees them.
+    fn command(&self, folder: &Path) -> Vec<OsString> {
+        if !self.own_libraries {
+            return vec![self.path.clone().into()];
+        }
+        let libraries = folder.join("lib");
+        let loader = libraries.join(LOADER);
+        vec![
+            loader.into(),
+            "--library-path".into(),
+            libraries.into(),
+            "--argv0".into(),
+            "criu".into(),
+            folder.join("criu").into(),
+        ]
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    fn root(&self) -> (Root, Vec<(PathBuf, String)>) {
+        match self.own_libraries {
+            true => (Root::Bare, vec![(self.folder().to_owned(), FOLDER.to_owned())]),
+            false => (Root::Host, Vec::new()),
+        }
+    }
+
+    fn fault(&self) -> Option<&str> {
+        self.options.iter().find_map(|o| o.strip_prefix("fault="))
+    }
+
+    /// The configuration file (criu(8), "CONFIGURATION FILES").
+    fn configuration(&self) -> String {
+        let own = self.options.iter().filter(|o| !o.starts_with("fault="));
+        let given = own.map(|o| o.replacen('=', " ", 1) + "\n").collect::<String>();
+        // Nothing of the net namespace is to be locked: nobody else is in it.
+        format!("images-dir {IMAGES}\nwork-dir {IMAGES}\nmanage-cgroups=ignore\nnetwork-lock skip\n{given}")
+    }
+
+    fn launch(&self, slot: &Slot) -> Result<JailedInstance, TargetError> {
+        let failed = |why: String| TargetError::Start { target: self.name(), why };
+        let (socket, theirs) =
+            rpc::Socket::pair(PATIENCE).map_err(|e| failed(format!("no socket for criu: {e}")))?;
+        let mut argv: Vec<OsString> =
+            [AGENT_PATH, "--filter", "--points", "--keep"].map(OsString::from).into();
+        argv.push("--helper".into());
+        argv.extend(self.command(Path::new(FOLDER)));
+        argv.extend(["swrk".into(), wire::FD_HELPER.to_string().into()]);
+        let (root, bind) = self.root();
+        let jailed = jail::spawn(&JailSpec {
+            bind,
+            keep: true,
+            terminal: false,
+            env: self.fault().map(|n| ("CRIU_FAULT".to_owned(), n.to_owned())).into_iter().collect(),
+            fds: vec![(wire::FD_HELPER, Arc::new(theirs))],
+            cpu: slot.cpu,
+            ..JailSpec::new(argv, root)
+        })?;
+        let inside = PathBuf::from(format!("/proc/{}/root", jailed.pid));
+        let write = || {
+            fs::create_dir(inside.join(&IMAGES[1..]))?;
+            fs::write(inside.join(&CONFIG[1..]), self.configuration())
+        };
+        write().map_err(|e| failed(format!("its configuration cannot be written: {e}")))?;
+        let agent = jailed.pid;
+        let mut instance = JailedInstance::new(jailed, &self.name())?;
+        instance.link().set_freezer(Box::new(CriuFreezer::new(socket, agent)));
+        // The agent waits for this before its hello; if it is gone, whoever waits for that shows why.
+        let _ = instance.link().send(&jail::deny_list_message(), HELLO_PATIENCE);
+        Ok(instance)
+    }
+}
+
+const LOADER: &str = "ld-linux-x86-64.so.2";
+
+/// The loader beside an unpacked `criu`.
+fn loader(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("/")).join("lib").join(LOADER)
+}
+
+/// Where `script/install-targets` puts it.
+fn installed() -> Option<PathBuf> {
+    let named = std::env::var_os("PARALLAX_LAYERS").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/share/parallax"));
+    let folders = [named, Some("/opt/parallax".into()), home];
+    folders.into_iter().flatten().map(|f| f.join("criu/criu")).find(|p| p.is_file())
+}
+
+impl Target for Criu {
+    fn name(&self) -> String {
+        if self.options.is_empty() { "criu".to_owned() } else { format!("criu:{}", self.options.join(",")) }
+    }
+
+    fn version(&self) -> Result<String, TargetError> {
+        let mut command = self.command(self.folder());
+        let program = PathBuf::from(command.remove(0));
+        command.push("--version".into());
+        let said = host::printed_by(&program, &command, host::VERSION_PATIENCE).unwrap_or_default();
+        let number = said.lines().find_map(|line| line.strip_prefix("Version: ")).map(str::trim);
+        number.map(|n| format!("criu {n}")).ok_or_else(|| TargetError::Missing {
+            what: format!("the version of {}", self.path.display()),
+            hint: format!("is it a criu that runs here? {HINT}"),
+        })
+    }
+
+    fn start(&self, slot: &Slot) -> Result<Box<dyn Instance>, TargetError> {
+        Ok(Box::new(self.launch(slot)?))
+    }
+
+    fn canary(&self) -> Result<String, TargetError> {
+        let mut instance = self.launch(&Slot::default())?;
+        host::hello(&mut instance, &self.name(), HELLO_PATIENCE)?;
+        let seen = host::checkpoint(&mut instance);
+        let inactive = |why: String| TargetError::Inactive { target: self.name(), why };
+        let image = format!("/proc/{}/root{IMAGES}/inventory.img", instance.jail().pid);
+        let trace = seen.map_err(inactive)?;
+        if let Some(mishap) = trace.mishaps.first() {
+            return Err(inactive(format!("a plain program: {}\n{}", mishap.reason, mishap.log)));
+        }
+        let size = fs::metadata(&image).map_err(|e| inactive(format!("no image was written: {e}")))?.len();
+        Ok(format!("a program was dumped, killed and restored (inventory of {size} bytes) and went on"))
+    }
+
+    fn reference(&self) -> Arc<dyn Target> {
+        let (root, bind) = self.root();
+        Arc::new(NativeKeeping { root, bind })
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        Some(self.path.clone())
+    }
+}
