@@ -1,7 +1,8 @@
 //! Questions about programs that decide how they are run.
 
-use crate::desc::{self, In, SField, Ty};
+use crate::desc::{self, In, Kind, SField, Ty};
 use crate::program::{Arg, Call, Program};
+use crate::wire;
 
 /// Whether the program may stop itself, so that its parent must be there to continue it: it sends a signal that
 /// stops, or types `^Z` at a terminal. Linux lets an orphaned process group ignore all of them but `SIGSTOP`
@@ -49,6 +50,29 @@ pub(crate) fn has_timeout(call: &Call) -> bool {
         }
         _ => false,
     })
+}
+
+/// Whether a text of the kernel's may come into the program byte by byte: read, or moved elsewhere, by a call that does not
+/// know its lines. Then nobody promises what any bytes are that it reads.
+pub(crate) fn takes_text_raw(program: &Program) -> bool {
+    let is_text = |kind: Option<Kind>| matches!(kind, Some(Kind::Fd(kinds)) if kinds & desc::FD_PROC != 0);
+    let opens_text =
+        program.calls.iter().any(|c| c.id.desc().makes.iter().any(|made| is_text(Some(made.kind))));
+    opens_text
+        && program.calls.iter().any(|call| {
+            let desc = call.id.desc();
+            let knows = desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(_, desc::Out::Lines(..))));
+            let asks =
+                matches!(desc.base_name(), "fcntl" | "close" | "lseek" | "fstat" | "dup" | "dup2" | "dup3");
+            let given = desc.written().zip(&call.args).filter(|((_, a), _)| matches!(a.ty, Ty::Fd(_)));
+            !knows
+                && !asks
+                && given.into_iter().any(|(_, value)| match value {
+                    Arg::Res(r) => is_text(program.kind_of(*r)),
+                    Arg::Int(n) => (3..wire::FD_IN as u64).contains(n),
+                    _ => false,
+                })
+        })
 }
 
 /// Whether the program makes a FIFO: opening one waits for the other side (fifo(7)).

@@ -2,7 +2,7 @@
 
 use super::{Class, Evidence, Finding, Verdict};
 use parallax_corpus::compile::{Span, fields_of};
-use parallax_corpus::desc::{Desc, Dur, Kind, Line, Out, Ty, said};
+use parallax_corpus::desc::{Desc, Dur, In, Kind, Line, Out, Ty, said};
 use parallax_corpus::names::errno_name;
 use parallax_corpus::text::{show_meaning, show_ret};
 use parallax_corpus::{End, Meaning, Outcome, State};
@@ -35,6 +35,9 @@ fn at(evidence: &Evidence<'_>, k: usize, names: &mut Renaming) -> Option<Finding
     if unknown && killed && super::tasks::are_in(evidence.code) {
         return None;
     }
+    if evidence.code.raw_text && reads(desc) && native.ok() && target.ok() {
+        return None;
+    }
     let difference = compare(desc, &evidence.code.spans[k], native, target, names)?;
     let shown = (difference.native, difference.target);
     let mut finding = evidence.finding("differential", k, &difference.field, shown, difference.kind);
@@ -50,6 +53,11 @@ fn at(evidence: &Evidence<'_>, k: usize, names: &mut Renaming) -> Option<Finding
         finding.cause = taker(evidence, k).to_owned();
     }
     Some(finding)
+}
+
+/// Whether it brings bytes that it knows no meaning of.
+fn reads(desc: &Desc) -> bool {
+    desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(In::IovOut, _) | Ty::Ptr(_, Out::Buf(_))))
 }
 
 /// The program as a whole came to another end.
