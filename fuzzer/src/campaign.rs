@@ -43,6 +43,8 @@ pub struct CampaignOptions {
     pub batch: usize,
     /// Which calls of the tables may be made; missing entries count as allowed.
     pub allowed: Vec<bool>,
+    /// Each program is to have a checkpoint.
+    pub points: bool,
     /// Programs to begin with, besides generated ones.
     pub seeds: Vec<Program>,
     /// A snapshot is written after so many programs.
@@ -69,6 +71,7 @@ impl CampaignOptions {
             stop_after: None,
             batch: 16 * CHUNK,
             allowed: Vec::new(),
+            points: false,
             seeds: Vec::new(),
             snapshot_programs: 1_000_000,
             snapshot_every: Duration::from_secs(20),
@@ -153,7 +156,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
             None
         });
         let seed = snapshot.as_ref().map_or(options.seed, |old| old.seed);
-        let generator = Arc::new(Generator::new(&options.allowed));
+        let generator = Arc::new(Generator::new(&options.allowed).with_points(options.points));
         let executor = PoolExecutor::new(runners, stop, options.time.map(|time| started + time))?;
         let engine = Engine::new(&corpus, seed, options.batch, generator, options.guidance, executor)?;
         let mut before = snapshot.clone().unwrap_or_default();

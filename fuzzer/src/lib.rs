@@ -17,6 +17,7 @@ pub mod mutate;
 pub mod novelty;
 pub mod objective;
 pub mod order;
+pub mod points;
 pub mod pool;
 pub mod relations;
 pub mod resources;

@@ -6,6 +6,7 @@
 use crate::generate::Generator;
 use crate::guidance::Guidance;
 use crate::mutate::{Context, mutate};
+use crate::points;
 use crate::relations::{self, Guide, Pair, compare};
 use crate::survey::{self, Item};
 use crate::tally::Weights;
@@ -69,17 +70,25 @@ impl Order {
     /// Makes the programs. The same order always makes the same ones.
     pub fn make(&self, generator: &Generator) -> Vec<Program> {
         let mut dice = StdRand::with_seed(self.seed);
+        let mut programs = self.draw(generator, &mut dice);
+        if generator.has_points() {
+            programs.iter_mut().for_each(|p| points::ensure(&mut dice, generator, &self.weights, p));
+        }
+        programs
+    }
+
+    fn draw(&self, generator: &Generator, dice: &mut StdRand) -> Vec<Program> {
         let weights = &self.weights;
         match &self.recipe {
             Recipe::Given(programs) => programs.clone(),
             Recipe::Fresh => {
-                let programs = (0..self.size).map(|_| generator.generate(&mut dice, weights));
+                let programs = (0..self.size).map(|_| generator.generate(dice, weights));
                 programs.filter(|program| !program.calls.is_empty()).collect()
             }
             Recipe::Survey(items) => {
                 let nothing = Program::default();
                 let context = self.context(generator, &nothing);
-                items.iter().filter_map(|item| survey::program(item, &mut dice, &context)).collect()
+                items.iter().filter_map(|item| survey::program(item, dice, &context)).collect()
             }
             Recipe::Mutants { base, donors, .. } => {
                 let mut programs = Vec::with_capacity(self.size);
@@ -87,7 +96,7 @@ impl Order {
                 for (_, donor) in (0..2 * self.size).zip(donors.iter().cycle()) {
                     let mut mutant = base.clone();
                     let context = self.context(generator, donor);
-                    if programs.len() < self.size && mutate(&mut dice, &context, &mut mutant) {
+                    if programs.len() < self.size && mutate(dice, &context, &mut mutant) {
                         programs.push(mutant);
                     }
                 }

@@ -4,6 +4,7 @@ use super::{TargetArgs, code, cores, pairs};
 use libafl_bolts::rands::StdRand;
 use parallax_corpus::{Call, CallId, Program, tables};
 use parallax_fuzzer::generate::Generator;
+use parallax_fuzzer::points;
 use parallax_fuzzer::tally::Weights;
 use parallax_harness::bare::fork_loop;
 use parallax_harness::pair::{Pair, RunOptions, Times};
@@ -122,7 +123,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// Programs of exactly [`CALLS`] calls that both worlds can run.
-fn programs(pair: &Pair) -> Vec<Program> {
+fn programs(pair: &Pair, points: bool) -> Vec<Program> {
     let allowed: Vec<bool> = (0..tables::all().len())
         .map(|k| CallId::from_index(k).is_some_and(|call| pair.can_run(call)))
         .collect();
@@ -136,15 +137,23 @@ fn programs(pair: &Pair) -> Vec<Program> {
             generator.append(&mut dice, &weights, &mut program, None);
         }
         program.calls.truncate(CALLS);
+        if points {
+            points::ensure(&mut dice, &generator, &weights, &mut program);
+        }
         programs.push(program);
     }
     programs
 }
 
-/// The simplest program of [`CALLS`] calls.
-fn simple() -> Program {
-    let getpid = CallId::named("getpid").map(|id| Call::new(id, Vec::new()));
-    Program { calls: getpid.into_iter().cycle().take(CALLS).collect() }
+/// The simplest program of [`CALLS`] calls, one of them a checkpoint if there is to be one.
+fn simple(points: bool) -> Program {
+    let call = |name| CallId::named(name).map(|id| Call::new(id, Vec::new()));
+    let mut calls: Vec<Call> = call("getpid").into_iter().cycle().take(CALLS).collect();
+    if points {
+        calls.truncate(CALLS - 1);
+        calls.extend(call("checkpoint"));
+    }
+    Program { calls }
 }
 
 fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64) -> anyhow::Result<Figures> {
@@ -152,7 +161,7 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     let mut workers = pairs(target, a_core * cores)?;
     // The first core's pairs first, so that a prefix of the list is one core.
     workers = by_core(workers, cores);
-    let programs = programs(&workers[0]);
+    let programs = programs(&workers[0], target.has_points());
     let time = Duration::from_secs(options.seconds);
     let (mut all, mut one, mut getpid) = (Vec::new(), Vec::new(), Vec::new());
     // Once over everything first, for warmth and for the counts.
@@ -166,7 +175,7 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     }
     // The first worker ran in both measurements.
     let spent = workers[0].times;
-    let simple = vec![simple(); 64 * workers.len()];
+    let simple = vec![simple(target.has_points()); 64 * workers.len()];
     for _ in 0..options.rounds {
         getpid.push(rate(&mut workers, &simple, time)?);
     }

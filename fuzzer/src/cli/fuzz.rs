@@ -156,6 +156,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         stop_after: options.stop_after,
         seeds: runnable(seeds, &allowed),
         allowed,
+        points: target.has_points(),
         quiet: options.quiet,
         known_cases,
         guidance,

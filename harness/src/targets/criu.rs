@@ -213,6 +213,20 @@ impl Target for Criu {
         Arc::new(NativeKeeping { root, bind })
     }
 
+    fn patience_ms(&self) -> u64 {
+        // On a busy machine starting criu twice takes its time.
+        15_000
+    }
+
+    fn pairs_a_core(&self) -> usize {
+        // criu computes more than its programs wait.
+        1
+    }
+
+    fn has_points(&self) -> bool {
+        true
+    }
+
     fn path(&self) -> Option<PathBuf> {
         Some(self.path.clone())
     }

@@ -11,12 +11,13 @@ pub mod native;
 pub mod qemu_user;
 mod shown;
 
+use crate::jail::Root;
 use crate::target::{Target, TargetError};
 use command::CommandTarget;
 use criu::Criu;
 use gvisor::Gvisor;
 use mutant::Mutant;
-use native::Native;
+use native::{Native, NativeKeeping};
 use qemu_user::QemuUser;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ pub struct Choice {
 }
 
 /// Every name `--target` takes, as it is shown to people.
-const NAMES: &str = "known are native, gvisor, gvisor:systrap, gvisor:ptrace, qemu-user, criu, criu:OPTION,... and mutant:FAULT \
+const NAMES: &str = "known are native, native:points, gvisor, gvisor:systrap, gvisor:ptrace, qemu-user, criu, criu:OPTION,... and mutant:FAULT \
                      (see `parallax targets`), or any command with --target-cmd";
 
 /// The names `parallax targets` looks at.
@@ -67,6 +68,7 @@ fn named(name: &str, path: Option<&Path>) -> Result<Arc<dyn Target>, TargetError
     let (layer, kind) = name.split_once(':').map_or((name, None), |(layer, kind)| (layer, Some(kind)));
     Ok(match (layer, kind) {
         ("native", None) => Arc::new(Native),
+        ("native", Some("points")) => Arc::new(NativeKeeping { root: Root::Bare, bind: Vec::new() }),
         ("gvisor", platform) => Arc::new(Gvisor::named(platform, path)?),
         ("qemu-user", None) => Arc::new(QemuUser::new(path)?),
         ("criu", options) => Arc::new(Criu::named(options, path)?),

@@ -3,6 +3,7 @@
 use crate::jail::{self, AGENT_PATH, JailSpec, JailedInstance, Root};
 use crate::target::{Instance, Slot, Target, TargetError};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an agent may take to say hello. It takes a millisecond.
@@ -32,7 +33,7 @@ pub struct NativeKeeping {
 
 impl Target for NativeKeeping {
     fn name(&self) -> String {
-        Native.name()
+        "native:points".to_owned()
     }
 
     fn version(&self) -> Result<String, TargetError> {
@@ -54,6 +55,14 @@ impl Target for NativeKeeping {
 
     fn canary(&self) -> Result<String, TargetError> {
         Native.canary()
+    }
+
+    fn reference(&self) -> Arc<dyn Target> {
+        Arc::new(self.clone())
+    }
+
+    fn has_points(&self) -> bool {
+        true
     }
 }
 
