@@ -9,6 +9,7 @@
 
 #include "wire.h"
 
+#define PAGE 4096ul
 #define MOST_THREADS 64
 #define MOST_FDS 256
 #define MOST_MAPS 1024

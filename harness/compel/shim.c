@@ -54,7 +54,10 @@ int __isoc23_sscanf(const char *text, const char *format, ...)
 #define LIBCOMPEL "unknown"
 #endif
 
+/* How long a stopped process may take to be stopped again. */
 #define PATIENCE_MS 500
+/* A request that takes longer ends the helper: libcompel waits for ever for a process that is gone. */
+#define PATIENCE_S 20
 
 struct patient {
 	pid_t pid;
@@ -425,7 +428,9 @@ static int serve(struct look *before, struct look *after)
 	if (request[1] == KIND_HELLO) {
 		log_line("%d libcompel %s", WIRE_VERSION, LIBCOMPEL);
 	} else if ((request[1] == KIND_INFECT || request[1] == KIND_LOOK) && (int32_t)request[2] > 1) {
+		alarm(PATIENCE_S);
 		failed = examine(request[2], request[1], request[3], before, after, &found);
+		alarm(0);
 		/* What libcompel says on the way to success is no news. */
 		if (!failed)
 			log_len = 0;

@@ -42,7 +42,7 @@ enum step {
 /* Where something changed. */
 enum area {
 	AREA_REGISTER = 1, /* where: index in user_regs_struct */
-	AREA_EXTENDED = 2, /* where: offset in the xsave area, eight bytes each */
+	AREA_EXTENDED = 2, /* where: number of the xsave component << 32 | offset in it; eight bytes each */
 	AREA_PAGE = 3,	   /* where: address of the first word of a page that differs */
 	AREA_MAP = 4,	   /* where: address of a mapping; its end, or a digest of the rest */
 	AREA_FD = 5,	   /* where: number of a descriptor; digests of what it is */
