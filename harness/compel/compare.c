@@ -50,6 +50,27 @@ static void settle_restart(struct user_regs_struct *regs)
 		regs->orig_rax = -1;
 }
 
+/*
+ * What waited must wait still, in its order. What came since may be a timer's or another process's own doing, unless
+ * it was sent from where we are.
+ */
+static void compare_queue(const struct queue *a, const struct queue *b, uint32_t t, struct differences *found)
+{
+	int next = 0;
+
+	for (int k = 0; k < b->len; k++) {
+		const struct queued *now = &b->item[k];
+
+		if (next < a->len && a->item[next].signal == now->signal && a->item[next].digest == now->digest)
+			next++;
+		else if (now->code == SENT_FROM_OUTSIDE)
+			note(found, AREA_QUEUE, t, now->signal, 0, now->digest);
+	}
+	/* A queue as long as is looked at may have more. */
+	if (next < a->len && b->len < MOST_QUEUED)
+		note(found, AREA_QUEUE, t, a->item[next].signal, a->item[next].digest, 0);
+}
+
 static void compare_thread(const struct thread_look *a, const struct thread_look *b, uint32_t t, uint32_t flags,
 			   struct differences *found)
 {
@@ -77,11 +98,14 @@ static void compare_thread(const struct thread_look *a, const struct thread_look
 	}
 	if (a->mask != b->mask)
 		note(found, AREA_MASK, t, 0, a->mask, b->mask);
-	if (a->queue != b->queue)
-		note(found, AREA_QUEUE, t, 1, a->queue, b->queue);
-	for (int key = 0; key < STATUS_KEYS; key++)
-		if (a->status[key] != b->status[key])
-			note(found, AREA_STATUS, t, key, a->status[key], b->status[key]);
+	compare_queue(&a->queue, &b->queue, t, found);
+	for (int key = 0; key < STATUS_KEYS; key++) {
+		uint64_t left = a->status[key], now = b->status[key];
+
+		/* Signals may come at any time; none may go. */
+		if (key < STATUS_PENDING ? left & ~now : left != now)
+			note(found, AREA_STATUS, t, key, left, now);
+	}
 	for (int n = 0; (flags & FLAG_DEBUG) && n < 8; n++)
 		if (a->debug[n] != b->debug[n])
 			note(found, AREA_DEBUG, t, n, a->debug[n], b->debug[n]);
@@ -189,8 +213,7 @@ void look_compare(const struct look *before, const struct look *after, uint32_t 
 		note(found, AREA_THREADS, 0, 0, before->threads, after->threads);
 	for (int t = 0; t < before->threads && t < after->threads; t++)
 		compare_thread(&before->thread[t], &after->thread[t], t, flags, found);
-	if (before->shared_queue != after->shared_queue)
-		note(found, AREA_QUEUE, 0, 0, before->shared_queue, after->shared_queue);
+	compare_queue(&before->shared_queue, &after->shared_queue, 0, found);
 	compare_maps(before, after, found);
 	compare_fds(before, after, found);
 	compare_pages(before, after, found);

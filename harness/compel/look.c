@@ -20,8 +20,6 @@
 #define GET_RSEQ_CONFIGURATION 0x420f
 /* A mapping larger than this is a reservation: its pages are not looked for. */
 #define MOST_MAPPED (1ul << 30)
-/* Signals of a queue that are looked at. */
-#define MOST_QUEUED 32
 /* Ranges read in one system call. */
 #define MOST_RANGES 256
 
@@ -135,8 +133,7 @@ static int look_status(struct thread_look *look)
 	return 0;
 }
 
-/* Digest of the signals that wait, in their order, with what they carry. */
-static uint64_t queue_of(pid_t tid, int shared)
+static void look_queue(struct queue *queue, pid_t tid, int shared)
 {
 	siginfo_t infos[MOST_QUEUED];
 	struct __ptrace_peeksiginfo_args args = { .off = 0, .flags = shared ? 1 : 0, .nr = MOST_QUEUED };
@@ -145,7 +142,18 @@ static uint64_t queue_of(pid_t tid, int shared)
 	/* Of a siginfo only what belongs to its kind is written. */
 	memset(infos, 0, sizeof(infos));
 	n = ptrace(PTRACE_PEEKSIGINFO, tid, &args, infos);
-	return n <= 0 ? 0 : digest(n, infos, n * sizeof(*infos));
+	queue->len = n < 0 ? 0 : n;
+	for (int k = 0; k < queue->len; k++) {
+		struct queued *item = &queue->item[k];
+
+		item->signal = infos[k].si_signo;
+		item->code = infos[k].si_code;
+		/* A timer counts on while its signal waits. */
+		item->digest = item->code == SI_TIMER ? 0 : digest(item->signal, &infos[k], sizeof(*infos));
+		/* Sent by somebody out here: nobody of its own. */
+		if (item->code == SI_USER && infos[k].si_pid == 0)
+			item->code = SENT_FROM_OUTSIDE;
+	}
 }
 
 static int look_thread(struct thread_look *look, pid_t tid, uint32_t flags)
@@ -168,7 +176,7 @@ static int look_thread(struct thread_look *look, pid_t tid, uint32_t flags)
 		log_line("thread %d: no signal mask: %s\n", tid, strerror(errno));
 		return -1;
 	}
-	look->queue = queue_of(tid, 0);
+	look_queue(&look->queue, tid, 0);
 	memset(look->debug, 0, sizeof(look->debug));
 	for (int n = 0; (flags & FLAG_DEBUG) && n < 8; n++) {
 		/* 4 and 5 are other names of 6 and 7. */
@@ -223,9 +231,11 @@ static int look_maps(struct look *look, pid_t pid)
 	return 0;
 }
 
-static int look_fds(struct look *look, pid_t pid)
+static int look_fds(struct look *look, pid_t pid, uint32_t flags)
 {
+	/* The first is shared with whoever has the descriptor from the same open. */
 	static const char *const kept[] = { "pos:", "flags:", "mnt_id:", "ino:" };
+	size_t first = flags & FLAG_PRIVATE ? 1 : 0;
 	char text[1024], name[32];
 	int dir = open_in(pid, "fd", O_RDONLY | O_DIRECTORY);
 	int infos = open_in(pid, "fdinfo", O_RDONLY | O_DIRECTORY | O_PATH);
@@ -258,7 +268,7 @@ static int look_fds(struct look *look, pid_t pid)
 		/* The first lines are of every descriptor; what follows is its kind's, and a clock may be among it. */
 		if (slurp(openat(infos, name, O_RDONLY | O_CLOEXEC), text, sizeof(text)) > 0) {
 			for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1)
-				for (size_t k = 0; k < sizeof(kept) / sizeof(*kept); k++)
+				for (size_t k = first; k < sizeof(kept) / sizeof(*kept); k++)
 					if (!strncmp(line, kept[k], strlen(kept[k])))
 						fd->digest = digest(fd->digest, line, end - line);
 		}
@@ -392,12 +402,12 @@ int look_at(struct look *look, pid_t pid, const pid_t *tids, int threads, uint32
 	for (int t = 0; t < threads; t++)
 		if (look_thread(&look->thread[t], tids[t], flags))
 			return -1;
-	look->shared_queue = queue_of(pid, 1);
+	look_queue(&look->shared_queue, pid, 1);
 	if (look_maps(look, pid)) {
 		log_line("its mappings cannot be read\n");
 		return -1;
 	}
-	if (look_fds(look, pid)) {
+	if (look_fds(look, pid, flags)) {
 		log_line("its descriptors cannot be read\n");
 		return -1;
 	}

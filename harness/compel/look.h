@@ -17,12 +17,31 @@
 /* Pages kept of a process: 32 MiB. */
 #define MOST_PAGES 8192
 #define STATUS_KEYS 18
+/* The first of them are signals that wait. */
+#define STATUS_PENDING 2
+/* Signals of a queue that are looked at. */
+#define MOST_QUEUED 32
+
+/* The code of a signal that was sent from outside of the pid namespace, as by the helper. */
+#define SENT_FROM_OUTSIDE 0x10000
+
+/* A signal that waits. */
+struct queued {
+	int signal;
+	int code;
+	uint64_t digest; /* with what it carries */
+};
+
+struct queue {
+	int len;
+	struct queued item[MOST_QUEUED];
+};
 
 struct thread_look {
 	pid_t tid;
 	struct user_regs_struct regs;
 	uint64_t mask;
-	uint64_t queue;
+	struct queue queue;
 	uint64_t debug[8];
 	uint64_t rseq_at;
 	uint32_t rseq_len;
@@ -48,7 +67,7 @@ struct fd_look {
 struct look {
 	int threads;
 	struct thread_look thread[MOST_THREADS];
-	uint64_t shared_queue;
+	struct queue shared_queue;
 	int maps;
 	struct map_look map[MOST_MAPS];
 	int fds;

@@ -194,6 +194,26 @@ static int resume(struct patient *patient, struct differences *found)
 	return failed;
 }
 
+/* Whether a process has children of its own, who may be using what they share with it. */
+static int has_children(const struct patient *patient)
+{
+	char path[64], first;
+
+	for (int t = 0; t < patient->threads; t++) {
+		int fd, n;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", patient->pid, patient->tid[t]);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		n = read(fd, &first, 1);
+		close(fd);
+		if (n > 0)
+			return 1;
+	}
+	return 0;
+}
+
 /* Runs the parasite twice, and says whether it did what it was asked. */
 static int call(struct parasite_ctl *ctl, pid_t inside)
 {
@@ -356,8 +376,12 @@ static enum step examine(pid_t pid, enum kind kind, uint32_t flags, struct look 
 	enum step failed = STEP_NONE;
 
 	if (stop(&patient, pid)) {
-		failed = STEP_STOP;
-	} else if (look_at(before, pid, patient.tid, patient.threads, flags, NULL)) {
+		resume(&patient, found);
+		return STEP_STOP;
+	}
+	if (has_children(&patient))
+		flags |= FLAG_PRIVATE;
+	if (look_at(before, pid, patient.tid, patient.threads, flags, NULL)) {
 		failed = STEP_LOOK;
 	} else {
 		if (kind == KIND_INFECT)

@@ -21,7 +21,7 @@ enum kind {
 #define FLAG_THREADS 1u
 /* Debug registers are compared too. libcompel leaves its breakpoint's address in them. */
 #define FLAG_DEBUG 2u
-/* Shared mappings are left out: somebody else may be writing to them. */
+/* What is shared is left out, since somebody else may be using it; as it is for a process that has children. */
 #define FLAG_PRIVATE 4u
 /* A change to make on purpose after the cure, one of `enum area`: so a test sees that it is seen. */
 #define FLAG_SPOIL_SHIFT 8
@@ -48,7 +48,7 @@ enum area {
 	AREA_FD = 5,	   /* where: number of a descriptor; digests of what it is */
 	AREA_MASK = 6,	   /* the blocked signals */
 	AREA_STATUS = 7,   /* where: index in the list of keys; its value */
-	AREA_QUEUE = 8,	   /* where: 0 the process's queue of signals, 1 the thread's; digests */
+	AREA_QUEUE = 8,	   /* where: a signal that waited and does not now, or that we sent; digests */
 	AREA_DEBUG = 9,	   /* where: number of a debug register */
 	AREA_THREADS = 10, /* threads came or went: how many */
 	AREA_STATE = 11,   /* stopped before, not after, or the other way: letters of proc(5) */
