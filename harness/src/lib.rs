@@ -3,6 +3,7 @@
 //! What lives elsewhere: the language (`parallax-corpus`), files and repros, searching.
 
 pub mod bare;
+pub mod compel;
 pub mod freezer;
 pub mod jail;
 pub mod link;

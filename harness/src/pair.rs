@@ -318,6 +318,11 @@ impl Pair {
         self.target.restarts
     }
 
+    /// What checkpoints have cost the target's instance so far, by steps.
+    pub fn point_times(&mut self) -> Vec<(&'static str, Duration)> {
+        self.target.instance.as_mut().map(|i| i.link().point_times()).unwrap_or_default()
+    }
+
     /// The worlds of both sides: native, target.
     pub fn environments(&self) -> (&Environment, &Environment) {
         (&self.native.environment, &self.target.environment)

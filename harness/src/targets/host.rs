@@ -40,6 +40,15 @@ pub fn all_named(name: &OsStr) -> Vec<PathBuf> {
     std::env::split_paths(&path).filter_map(|folder| executable(&folder.join(name))).collect()
 }
 
+/// The file of that name below where `script/install-targets` unpacks or builds layers, if it is there.
+pub fn unpacked(name: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("PARALLAX_LAYERS").map(PathBuf::from);
+    let data = std::env::var_os("XDG_DATA_HOME").map(|data| Path::new(&data).join("parallax"));
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/share/parallax"));
+    let folders = [named, Some("/opt/parallax".into()), data, home];
+    folders.into_iter().flatten().map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
 fn executable(path: &Path) -> Option<PathBuf> {
     let path = fs::canonicalize(path).ok()?;
     let meta = fs::metadata(&path).ok()?;

@@ -3,6 +3,7 @@
 //! [`host`] is what several of them share.
 
 pub mod command;
+pub mod compel;
 pub mod criu;
 pub mod gvisor;
 pub mod host;
@@ -14,6 +15,7 @@ mod shown;
 use crate::jail::Root;
 use crate::target::{Target, TargetError};
 use command::CommandTarget;
+use compel::Compel;
 use criu::Criu;
 use gvisor::Gvisor;
 use mutant::Mutant;
@@ -35,11 +37,12 @@ pub struct Choice {
 }
 
 /// Every name `--target` takes, as it is shown to people.
-const NAMES: &str = "known are native, native:points, gvisor, gvisor:systrap, gvisor:ptrace, qemu-user, criu, criu:OPTION,... and mutant:FAULT \
+const NAMES: &str = "known are native, native:points, gvisor, gvisor:systrap, gvisor:ptrace, qemu-user, criu, criu:OPTION,..., compel, compel:threads and mutant:FAULT \
                      (see `parallax targets`), or any command with --target-cmd";
 
 /// The names `parallax targets` looks at.
-const LISTED: [&str; 6] = ["native", "gvisor:systrap", "gvisor:ptrace", "qemu-user", "criu", DEFAULT_MUTANT];
+const LISTED: [&str; 7] =
+    ["native", "gvisor:systrap", "gvisor:ptrace", "qemu-user", "criu", "compel", DEFAULT_MUTANT];
 
 /// What [`best`] tries, the most telling layer first.
 const PREFERRED: [&str; 3] = ["gvisor", "qemu-user", DEFAULT_MUTANT];
@@ -71,6 +74,7 @@ fn named(name: &str, path: Option<&Path>) -> Result<Arc<dyn Target>, TargetError
         ("native", Some("points")) => Arc::new(NativeKeeping { root: Root::Bare, bind: Vec::new() }),
         ("gvisor", platform) => Arc::new(Gvisor::named(platform, path)?),
         ("qemu-user", None) => Arc::new(QemuUser::new(path)?),
+        ("compel", option) => Arc::new(Compel::named(option, path)?),
         ("criu", options) => Arc::new(Criu::named(options, path)?),
         ("mutant", fault) => Arc::new(Mutant::named(fault.unwrap_or("tty-shared-flags"))?),
         _ => return Err(TargetError::Unknown { name: name.to_owned(), known: NAMES.to_owned() }),
