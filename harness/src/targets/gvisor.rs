@@ -127,6 +127,12 @@ impl Gvisor {
         Gvisor::new(path, asked)
     }
 
+    /// The same without an outside terminal.
+    #[must_use]
+    pub(super) fn without_terminal(self) -> Gvisor {
+        Gvisor { passes: false, ..self }
+    }
+
     /// `runsc` with the flags of all its commands on what lies in that folder.
     pub(super) fn runsc(&self, folder: &Path) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec![

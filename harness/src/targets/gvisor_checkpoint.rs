@@ -275,7 +275,7 @@ impl Target for GvisorCheckpoint {
     }
 
     fn reference(&self) -> Arc<dyn Target> {
-        Arc::new(self.gvisor.clone())
+        Arc::new(self.gvisor.clone().without_terminal())
     }
 
     fn has_points(&self) -> bool {
