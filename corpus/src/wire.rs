@@ -153,8 +153,11 @@ pub const OP_VDSO: u8 = 1;
 pub const OP_SPIN: u8 = 2;
 /// A child that spins word 0 iterations and exits with word 1 (not waited for); returns its pid.
 pub const OP_SPAWN: u8 = 3;
-/// The dump and restore point: digest memory, stop, be continued, digest again; returns changed pages.
+/// The dump and restore point: digest memory, stop, be continued, digest again; returns changed pages. With an argument
+/// that is not 0 the x87 and vector registers are filled before, and the number of those that are not as they were is
+/// returned too, from bit `STOP_LOST` on.
 pub const OP_STOP: u8 = 4;
+pub const STOP_LOST: u32 = 8;
 /// Store word 0 into the arena at offset word 1, word 2 bytes wide. Makes no outcome.
 pub const OP_STORE: u8 = 5;
 /// Copy the signal log to the address in word 0; returns 0.

@@ -33,10 +33,10 @@ struct rseq_configuration {
 
 /* The lines of proc/PID/status that nothing but the process itself changes. `where` of AREA_STATUS. */
 static const char *const keys[STATUS_KEYS] = {
-	"SigPnd", "ShdPnd",	"SigBlk",  "SigIgn",	      "SigCgt",	 "CapInh", "CapPrm",	   "CapEff", "CapBnd",
-	"CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters", "Threads", "Umask",  "Cpus_allowed", "Uid",    "Gid",
+	"SigPnd", "ShdPnd", "SigBlk",	  "SigIgn",  "SigCgt",		"CapInh",  "CapPrm", "CapEff", "CapBnd",
+	"CapAmb", "Umask",  "NoNewPrivs", "Seccomp", "Seccomp_filters", "Threads", "Uid",    "Gid",
 };
-/* How many of them are of numbers of base 16; Cpus_allowed and what follows are digested as text. */
+/* How many of them are numbers; what follows is digested as text. */
 #define STATUS_TEXT 15
 
 static uint64_t digest(uint64_t seed, const void *bytes, size_t len)
@@ -150,8 +150,8 @@ static void look_queue(struct queue *queue, pid_t tid, int shared)
 		item->code = infos[k].si_code;
 		/* A timer counts on while its signal waits. */
 		item->digest = item->code == SI_TIMER ? 0 : digest(item->signal, &infos[k], sizeof(*infos));
-		/* Sent by somebody out here: nobody of its own. */
-		if (item->code == SI_USER && infos[k].si_pid == 0)
+		/* Sent by us, or by somebody outside of its pid namespace. */
+		if (item->code == SI_USER && (infos[k].si_pid == 0 || infos[k].si_pid == getpid()))
 			item->code = SENT_FROM_OUTSIDE;
 	}
 }

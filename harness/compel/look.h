@@ -16,7 +16,7 @@
 #define MOST_XSTATE 16384
 /* Pages kept of a process: 32 MiB. */
 #define MOST_PAGES 8192
-#define STATUS_KEYS 18
+#define STATUS_KEYS 17
 /* The first of them are signals that wait. */
 #define STATUS_PENDING 2
 /* Signals of a queue that are looked at. */

@@ -55,7 +55,7 @@ int __isoc23_sscanf(const char *text, const char *format, ...)
 #endif
 
 /* How long a stopped process may take to be stopped again. */
-#define PATIENCE_MS 500
+#define PATIENCE_MS 5000
 /* A request that takes longer ends the helper: libcompel waits for ever for a process that is gone. */
 #define PATIENCE_S 20
 
@@ -187,8 +187,13 @@ static int resume(struct patient *patient, struct differences *found)
 			failed = -1;
 	if (patient->state != 'T')
 		return failed;
-	while ((state = state_of(patient->pid)) != 'T' && state && state != 'Z' && now_ms() < deadline)
-		sched_yield();
+	for (int n = 0; (state = state_of(patient->pid)) != 'T' && state && state != 'Z' && now_ms() < deadline; n++) {
+		/* It takes a moment; longer only if others want the core, who then get ours too. */
+		if (n < 10)
+			sched_yield();
+		else
+			usleep(100);
+	}
 	if (state != 'T')
 		note(found, AREA_STATE, 0, 0, 'T', state);
 	return failed;

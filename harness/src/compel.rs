@@ -119,7 +119,7 @@ const REGISTERS: [&str; 27] = [
 ];
 
 /// The lines of `/proc/PID/status` that are compared, in the helper's order.
-const STATUS: [&str; 18] = [
+const STATUS: [&str; 17] = [
     "SigPnd",
     "ShdPnd",
     "SigBlk",
@@ -130,12 +130,11 @@ const STATUS: [&str; 18] = [
     "CapEff",
     "CapBnd",
     "CapAmb",
+    "Umask",
     "NoNewPrivs",
     "Seccomp",
     "Seccomp_filters",
     "Threads",
-    "Umask",
-    "Cpus_allowed",
     "Uid",
     "Gid",
 ];

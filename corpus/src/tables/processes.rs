@@ -273,4 +273,8 @@ pub const CALLS: &[Desc] = &[
     Desc::with("checkpoint", Op::Agent(wire::OP_STOP), Area::Processes, &[], Exact)
         .needs(NEED_STOP)
         .weight(6),
+    // The same with the x87 and vector registers full.
+    Desc::with("checkpoint$vectors", Op::Agent(wire::OP_STOP), Area::Processes, args!["fill": Ty::Const(1)], Exact)
+        .needs(NEED_STOP)
+        .weight(3),
 ];

@@ -8,6 +8,7 @@ use crate::vdso::Vdso;
 use crate::wire::*;
 use crate::look;
 use crate::point;
+use crate::stop;
 use crate::shared::{shared, Table};
 use crate::tasks;
 use crate::world;
@@ -288,7 +289,7 @@ impl<'a> Run<'a> {
                 0
             }
             OP_SPAWN => spawn(args[0], args[1]),
-            OP_STOP => stop(),
+            OP_STOP => stop::stop(args[0]),
             OP_PEEK => {
                 // SAFETY: the destination is the program's own out buffer.
                 unsafe {
@@ -479,34 +480,6 @@ extern "C" fn spawned_main(job: u64) -> ! {
     let [iterations, code] = unsafe { *(job as *const [u64; 2]) };
     arch::spin(iterations);
     exit_group(code)
-}
-
-const PAGE: usize = 4096;
-
-/// The dump and restore point: digests the arena page by page, stops, is continued, digests again. Returns the
-/// number of pages that changed, which must be none.
-fn stop() -> i64 {
-    let mut before = [0u64; ARENA_SIZE / PAGE];
-    for (page, digest) in before.iter_mut().enumerate() {
-        *digest = digest_page(page);
-    }
-    let pid = syscall(nr::GETPID, [0; 6]) as u64;
-    const SIGSTOP: u64 = 19;
-    shared().stopping.store(1, SeqCst);
-    syscall(nr::KILL, [pid, SIGSTOP, 0, 0, 0, 0]);
-    shared().stopping.store(0, SeqCst);
-    before.iter().enumerate().filter(|(page, digest)| digest_page(*page) != **digest).count() as i64
-}
-fn digest_page(page: usize) -> u64 {
-    // The first page holds the signal log, which a SIGCONT handler may rightly change.
-    let skip = if page == 0 { ARENA_START / 8 } else { 0 };
-    let mut digest = 0xcbf2_9ce4_8422_2325u64;
-    for k in skip..PAGE / 8 {
-        // SAFETY: inside the arena. Volatile: somebody else may have written it.
-        let word = unsafe { ((ARENA as usize + page * PAGE + k * 8) as *const u64).read_volatile() };
-        digest = (digest ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
-    }
-    digest
 }
 
 /// Writes or reads bytes inside the window only; the program's own faults are its outcome.

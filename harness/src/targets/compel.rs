@@ -20,7 +20,7 @@ pub const HINT: &str = "`script/install-targets` builds it on Debian 12 if there
 /// The helper's place below where layers are installed.
 const HELPER: &str = "compel/parallax-compel";
 /// How long an infection may take; a quarter of a millisecond is usual.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(8);
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 /// Kinds of change that a reason names, and differences that a log lists.
 const NAMED: usize = 8;
@@ -116,7 +116,7 @@ impl Target for Compel {
 
     fn patience_ms(&self) -> u64 {
         // The helper's own patience comes first.
-        2 * PATIENCE.as_millis() as u64
+        PATIENCE.as_millis() as u64 + 2_000
     }
 
     fn path(&self) -> Option<PathBuf> {
