@@ -6,6 +6,7 @@ pub mod bare;
 pub mod jail;
 pub mod link;
 pub mod oracles;
+mod pace;
 pub mod pair;
 mod renumber;
 pub mod target;
