@@ -5,8 +5,8 @@ use crate::program::{Arg, Call, Program};
 use crate::wire;
 
 /// Whether the program may stop itself, so that its parent must be there to continue it: it sends a signal that
-/// stops, or types `^Z` at a terminal. Linux lets an orphaned process group ignore all of them but `SIGSTOP`
-/// (setpgid(2)); a layer may not.
+/// stops, types `^Z` at a terminal, or says which keys of a terminal mean what. Linux lets an orphaned process group
+/// ignore all of them but `SIGSTOP` (setpgid(2)), and takes a key of no value for none (termios(3)); a layer may not.
 pub(crate) fn may_stop(program: &Program) -> bool {
     const SUSPEND: u8 = 0x1a;
     fn types(value: &Arg) -> bool {
@@ -18,11 +18,20 @@ pub(crate) fn may_stop(program: &Program) -> bool {
     }
     let tty = program.needs() & desc::NEED_TTY != 0;
     program.calls.iter().any(|c| {
-        c.id.desc().written().zip(&c.args).any(|((_, a), v)| {
+        let typed = c.id.desc().written().zip(&c.args).any(|((_, a), v)| {
             // SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU
             let sends = a.ty == Ty::Signal && matches!(v, Arg::Int(19..=22));
             sends || tty && types(v)
-        })
+        });
+        typed || sets_keys(c)
+    })
+}
+
+/// Whether a call says which keys of a terminal mean what.
+fn sets_keys(call: &Call) -> bool {
+    call.id.desc().args.iter().any(|a| match a.ty {
+        Ty::Ptr(In::Struct(fields, _), _) => fields.iter().any(|f| f.name == "vintr"),
+        _ => false,
     })
 }
 

@@ -258,6 +258,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
             let mut asked = found.clone().into_iter();
             for verdict in self.triage.investigate(found, enough - self.new_cases) {
                 let waiting = asked.next();
+                let lost = waiting.as_ref().is_some_and(|(_, finding)| finding.class.is_layer());
                 match verdict {
                     Verdict::Case { signature, calls, program } => {
                         self.new_cases += 1;
@@ -266,9 +267,17 @@ impl<'a, R: Runner> Campaign<'a, R> {
                             let plural = if calls == 1 { "" } else { "s" };
                             self.monitor.say(&format!("new case, {calls} call{plural}: {signature}"));
                         }
-                        self.engine.add(program)?;
+                        // What the layer does not survive is no start for mutants.
+                        if lost {
+                            self.engine.avoid(&program);
+                        } else {
+                            self.engine.add(program)?;
+                        }
                     }
-                    Verdict::Known => self.known_cases += 1,
+                    Verdict::Known(program) => {
+                        self.known_cases += 1;
+                        program.iter().filter(|_| lost).for_each(|program| self.engine.avoid(program));
+                    }
                     Verdict::Unstable => self.unstable += 1,
                     Verdict::Undecided => {
                         if let Some((program, finding)) = waiting {

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod files;
 pub mod generate;
 pub mod guidance;
+pub mod hangs;
 pub mod input;
 pub mod knowledge;
 pub mod monitor;

@@ -5,6 +5,7 @@
 
 use crate::generate::Generator;
 use crate::guidance::Guidance;
+use crate::hangs::Hangs;
 use crate::mutate::{Context, mutate};
 use crate::points;
 use crate::relations::{self, Guide, Pair, compare};
@@ -49,12 +50,23 @@ pub struct Order {
     pub guide: Arc<Guide>,
     /// Which parts of the guidance are at work.
     pub guidance: Guidance,
+    /// What the layer is known not to survive.
+    pub hangs: Arc<Hangs>,
 }
 
 impl Order {
     fn context<'a>(&'a self, generator: &'a Generator, donor: &'a Program) -> Context<'a> {
         let observes = self.guidance.observe;
         Context { generator, weights: &self.weights, guide: &self.guide, donor, observes }
+    }
+
+    /// Without most of those that have what the layer is known not to survive.
+    fn survivable<'a>(
+        &'a self,
+        dice: &'a mut StdRand,
+        programs: Vec<Program>,
+    ) -> impl Iterator<Item = Program> + 'a {
+        programs.into_iter().filter(|program| !self.hangs.avoids(dice, program))
     }
 
     /// What a run of one of its programs says about relations between calls.
@@ -82,13 +94,16 @@ impl Order {
         match &self.recipe {
             Recipe::Given(programs) => programs.clone(),
             Recipe::Fresh => {
-                let programs = (0..self.size).map(|_| generator.generate(dice, weights));
-                programs.filter(|program| !program.calls.is_empty()).collect()
+                let programs: Vec<Program> =
+                    (0..self.size).map(|_| generator.generate(dice, weights)).collect();
+                self.survivable(dice, programs).filter(|program| !program.calls.is_empty()).collect()
             }
             Recipe::Survey(items) => {
                 let nothing = Program::default();
                 let context = self.context(generator, &nothing);
-                items.iter().filter_map(|item| survey::program(item, dice, &context)).collect()
+                let programs: Vec<Program> =
+                    items.iter().filter_map(|item| survey::program(item, dice, &context)).collect();
+                self.survivable(dice, programs).collect()
             }
             Recipe::Mutants { base, donors, .. } => {
                 let mut programs = Vec::with_capacity(self.size);
@@ -96,7 +111,10 @@ impl Order {
                 for (_, donor) in (0..2 * self.size).zip(donors.iter().cycle()) {
                     let mut mutant = base.clone();
                     let context = self.context(generator, donor);
-                    if programs.len() < self.size && mutate(dice, &context, &mut mutant) {
+                    if programs.len() < self.size
+                        && mutate(dice, &context, &mut mutant)
+                        && !self.hangs.avoids(dice, &mutant)
+                    {
                         programs.push(mutant);
                     }
                 }

@@ -105,8 +105,8 @@ fn the_reference_agrees_with_itself_and_its_programs_have_no_rights() {
 fn options_are_part_of_the_name_and_strange_ones_are_refused() {
     let Some(target) = criu(Some("ghost-limit=4096,fault=127")) else { return };
     assert_eq!(target.name(), "criu:ghost-limit=4096,fault=127");
-    let said = Criu::named(Some("x y"), None).err().expect("strange").to_string();
+    let said = Criu::named(Some("x y"), None).expect_err("strange").to_string();
     assert!(said.contains("criu:x y"), "{said}");
-    let said = Criu::named(None, Some(Path::new("/nowhere/criu"))).err().expect("nowhere").to_string();
+    let said = Criu::named(None, Some(Path::new("/nowhere/criu"))).expect_err("nowhere").to_string();
     assert!(said.contains("/nowhere/criu"), "{said}");
 }

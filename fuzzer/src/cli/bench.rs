@@ -2,15 +2,16 @@
 
 use super::{TargetArgs, code, cores, pairs};
 use libafl_bolts::rands::StdRand;
-use parallax_corpus::{Call, CallId, Program, tables};
+use parallax_corpus::{Call, CallId, End, Program, tables};
 use parallax_fuzzer::generate::Generator;
 use parallax_fuzzer::points;
 use parallax_fuzzer::tally::Weights;
 use parallax_harness::bare::fork_loop;
-use parallax_harness::pair::{Pair, RunOptions, Times};
+use parallax_harness::pair::{Pair, PairResult, RunOptions, Times};
 use parallax_harness::target::Target;
 use parallax_harness::targets::{self, native::Native};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,8 +23,9 @@ use std::time::{Duration, Instant};
   parallax bench --target gvisor:ptrace --rounds 5
   parallax bench --json | jq '.targets[0].programs_per_second'
 
-Figures are medians of the rounds. A program has 10 generated calls and its probes; it runs on both sides. The bare
-loop only forks, exits and waits, on as many cores. On a shared machine only the ratios mean something.")]
+Figures are medians of the rounds. A program has 10 generated calls and its probes; it runs on both sides. Programs
+that hang or kill the layer are left out, and measured beside the others. The bare loop only forks, exits and waits, on
+as many cores. On a shared machine only the ratios mean something.")]
 pub struct Options {
     #[command(flatten)]
     target: TargetArgs,
@@ -51,8 +53,13 @@ struct Report {
 struct Figures {
     target: String,
     version: String,
+    /// Of programs that the layer survives.
     programs_per_second: f64,
     programs_per_second_one_core: f64,
+    /// Of all programs.
+    programs_per_second_with_hangs: f64,
+    /// Programs that hung or killed the layer when all were run for the first time, by their first call.
+    hangs: BTreeMap<&'static str, u64>,
     /// Programs of as many calls of getpid() on all cores: what transport, child and judging cost by themselves.
     getpid_programs_per_second: f64,
     scaling: f64,
@@ -100,6 +107,16 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
             "  {:.0} programs/s of {CALLS} generated calls on {cores} cores, {:.0} on one: {:.2} times",
             f.programs_per_second, f.programs_per_second_one_core, f.scaling
         )?;
+        let hangs: u64 = f.hangs.values().sum();
+        if hangs > 0 {
+            let named: Vec<String> = f.hangs.iter().map(|(call, n)| format!("{call}: {n}")).collect();
+            writeln!(
+                out,
+                "  {:.0} with those among them that hang or kill the layer: {hangs} of {PROGRAMS}, by their first calls {}",
+                f.programs_per_second_with_hangs,
+                named.join(", ")
+            )?;
+        }
         writeln!(
             out,
             "  {:.0} programs/s of {CALLS} times getpid() on {cores} cores",
@@ -161,11 +178,11 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     let mut workers = pairs(target, a_core * cores)?;
     // The first core's pairs first, so that a prefix of the list is one core.
     workers = by_core(workers, cores);
-    let programs = programs(&workers[0], target.has_points());
+    let everything = programs(&workers[0], target.has_points());
     let time = Duration::from_secs(options.seconds);
-    let (mut all, mut one, mut getpid) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut all, mut one, mut getpid, mut hanging) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // Once over everything first, for warmth and for the counts.
-    let (ok, calls, blocked) = warm_up(&mut workers, &programs)?;
+    let Warm { ok, calls, blocked, hangs, programs } = warm_up(&mut workers, &everything)?;
     let before: Vec<Times> = workers.iter().map(|p| p.times).collect();
     let mut wall = Duration::ZERO;
     for _ in 0..options.rounds {
@@ -178,8 +195,12 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     let simple = vec![simple(target.has_points()); 64 * workers.len()];
     for _ in 0..options.rounds {
         getpid.push(rate(&mut workers, &simple, time)?);
+        if !hangs.is_empty() {
+            hanging.push(rate(&mut workers, &everything, time)?);
+        }
     }
     let (all, one) = (median(all), median(one));
+    let with_hangs = if hangs.is_empty() { all } else { median(hanging) };
     let part =
         |now: Duration, then: Duration| (now - then).as_secs_f64() / (2.0 * wall.as_secs_f64()) * 100.0;
     let then = before[0];
@@ -197,6 +218,8 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
         version: target.version()?,
         programs_per_second: all,
         programs_per_second_one_core: one,
+        programs_per_second_with_hangs: with_hangs,
+        hangs,
         getpid_programs_per_second: median(getpid),
         scaling: all / one.max(1e-9),
         of_fork_loop: all / forks.max(1e-9),
@@ -213,17 +236,39 @@ fn by_core(pairs: Vec<Pair>, cores: usize) -> Vec<Pair> {
     indexed.into_iter().map(|(_, pair)| pair).collect()
 }
 
-/// Runs every program once; calls that succeeded natively, calls executed, programs that blocked.
-fn warm_up(workers: &mut [Pair], programs: &[Program]) -> anyhow::Result<(u64, u64, u64)> {
+/// What came of running every program once.
+struct Warm {
+    /// Calls that succeeded natively.
+    ok: u64,
+    /// Calls executed.
+    calls: u64,
+    /// Programs that blocked.
+    blocked: u64,
+    /// Programs that hung or killed the layer, by their first call.
+    hangs: BTreeMap<&'static str, u64>,
+    /// The others.
+    programs: Vec<Program>,
+}
+
+/// Runs every program once. What hangs or kills the layer is run again, patiently, before it is believed.
+fn warm_up(workers: &mut [Pair], programs: &[Program]) -> anyhow::Result<Warm> {
     use parallax_corpus::State;
-    let (mut ok, mut calls, mut blocked) = (0, 0, 0);
-    for result in workers[0].run(programs, RunOptions::SEARCH)? {
+    let survived = |result: &PairResult| !matches!(result.target.end, End::Hung | End::Crashed);
+    let mut warm = Warm { ok: 0, calls: 0, blocked: 0, hangs: BTreeMap::new(), programs: Vec::new() };
+    for (program, result) in programs.iter().zip(workers[0].run(programs, RunOptions::SEARCH)?) {
         let own = &result.native.outcomes[..CALLS.min(result.native.outcomes.len())];
-        ok += own.iter().filter(|o| o.ok()).count() as u64;
-        calls += own.iter().filter(|o| !matches!(o.state, State::NotRun | State::Skipped)).count() as u64;
-        blocked += u64::from(own.iter().any(|o| o.state == State::Blocked));
+        warm.ok += own.iter().filter(|o| o.ok()).count() as u64;
+        warm.calls +=
+            own.iter().filter(|o| !matches!(o.state, State::NotRun | State::Skipped)).count() as u64;
+        warm.blocked += u64::from(own.iter().any(|o| o.state == State::Blocked));
+        let again = std::slice::from_ref(program);
+        if survived(&result) || workers[0].run(again, RunOptions::PATIENT)?.iter().all(survived) {
+            warm.programs.push(program.clone());
+        } else if let Some(first) = program.calls.first() {
+            *warm.hangs.entry(first.id.name()).or_default() += 1;
+        }
     }
-    Ok((ok, calls, blocked))
+    Ok(warm)
 }
 
 /// Programs a second on those workers.

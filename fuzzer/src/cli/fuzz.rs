@@ -347,10 +347,10 @@ impl CampaignTriage {
                         program: repro.program,
                     };
                 }
-                Ok(false) => Ok(Verdict::Known),
+                Ok(false) => Ok(Verdict::Known(Some(repro.program))),
                 Err(error) => Err(error.into()),
             },
-            Some(Ok(investigate::Verdict::Known(_))) => Ok(Verdict::Known),
+            Some(Ok(investigate::Verdict::Known(_, program))) => Ok(Verdict::Known(Some(program))),
             Some(Err(TargetError::Stopped)) | None => Ok(Verdict::Undecided),
             Some(Ok(investigate::Verdict::Doubt(_))) => Ok(Verdict::Unstable),
             Some(Err(error)) => Err(error.into()),
