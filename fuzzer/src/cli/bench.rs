@@ -53,6 +53,8 @@ struct Report {
 struct Figures {
     target: String,
     version: String,
+    /// Different programs in the mix.
+    programs: usize,
     /// Of programs that the layer survives.
     programs_per_second: f64,
     programs_per_second_one_core: f64,
@@ -69,12 +71,30 @@ struct Figures {
     blocked_percent: f64,
     /// Where a worker's time goes, percent.
     time: Vec<(&'static str, f64)>,
+    /// What a checkpoint costs, where the target has a hand in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoints: Option<Checkpoints>,
+}
+
+/// Checkpoints of the simplest program that has one.
+#[derive(Debug, Serialize)]
+struct Checkpoints {
+    per_second_one_core: f64,
+    per_second: f64,
+    /// The steps of one, in milliseconds, with all cores busy.
+    milliseconds: Vec<(&'static str, f64)>,
 }
 
 /// Calls in a program.
 const CALLS: usize = 10;
 /// Different programs in the mix.
 const PROGRAMS: usize = 2048;
+/// The same where each is dumped and restored.
+const POINTED: usize = 128;
+/// Programs in one batch.
+const BATCH: usize = 64;
+/// The same.
+const POINTED_BATCH: usize = 4;
 
 /// Runs it.
 pub fn run(options: &Options) -> anyhow::Result<u8> {
@@ -112,8 +132,9 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
             let named: Vec<String> = f.hangs.iter().map(|(call, n)| format!("{call}: {n}")).collect();
             writeln!(
                 out,
-                "  {:.0} with those among them that hang or kill the layer: {hangs} of {PROGRAMS}, by their first calls {}",
+                "  {:.0} with those among them that hang or kill the layer: {hangs} of {}, by their first calls {}",
                 f.programs_per_second_with_hangs,
+                f.programs,
                 named.join(", ")
             )?;
         }
@@ -129,6 +150,16 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         )?;
         for (what, percent) in &f.time {
             writeln!(out, "  {percent:5.1}%  {what}")?;
+        }
+        if let Some(c) = &f.checkpoints {
+            writeln!(
+                out,
+                "  {:.0} checkpoints/s on {cores} cores, {:.0} on one; of each:",
+                c.per_second, c.per_second_one_core
+            )?;
+            for (what, ms) in &c.milliseconds {
+                writeln!(out, "  {ms:5.2} ms {what}")?;
+            }
         }
     }
     Ok(code::OK)
@@ -147,8 +178,9 @@ fn programs(pair: &Pair, points: bool) -> Vec<Program> {
     let generator = Generator::new(&allowed);
     let weights = Weights::even();
     let mut dice = StdRand::with_seed(1);
-    let mut programs = Vec::with_capacity(PROGRAMS);
-    while programs.len() < PROGRAMS {
+    let count = if points { POINTED } else { PROGRAMS };
+    let mut programs = Vec::with_capacity(count);
+    while programs.len() < count {
         let mut program = generator.generate(&mut dice, &weights);
         while program.calls.len() < CALLS {
             generator.append(&mut dice, &weights, &mut program, None);
@@ -185,18 +217,19 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     let Warm { ok, calls, blocked, hangs, programs } = warm_up(&mut workers, &everything)?;
     let before: Vec<Times> = workers.iter().map(|p| p.times).collect();
     let mut wall = Duration::ZERO;
+    let batch = if target.has_points() { POINTED_BATCH } else { BATCH };
     for _ in 0..options.rounds {
-        one.push(rate(&mut workers[..a_core], &programs, time)?);
-        all.push(rate(&mut workers, &programs, time)?);
+        one.push(rate(&mut workers[..a_core], &programs, time, batch)?);
+        all.push(rate(&mut workers, &programs, time, batch)?);
         wall += time;
     }
     // The first worker ran in both measurements.
     let spent = workers[0].times;
-    let simple = vec![simple(target.has_points()); 64 * workers.len()];
+    let simple = vec![simple(target.has_points()); BATCH * workers.len()];
     for _ in 0..options.rounds {
-        getpid.push(rate(&mut workers, &simple, time)?);
+        getpid.push(rate(&mut workers, &simple, time, batch)?);
         if !hangs.is_empty() {
-            hanging.push(rate(&mut workers, &everything, time)?);
+            hanging.push(rate(&mut workers, &everything, time, batch)?);
         }
     }
     let (all, one) = (median(all), median(one));
@@ -211,11 +244,13 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
         ("waiting on for the target", part(spent.target, then.target)),
         ("judging", part(spent.judge, then.judge)),
     ];
+    let checkpoints = target.has_points().then(|| checkpoints(&mut workers, a_core, options)).transpose()?;
     let rest = 100.0 - parts.iter().map(|p| p.1).sum::<f64>();
     parts.push(("rest (reading traces, threads)", rest.max(0.0)));
     Ok(Figures {
         target: target.name(),
         version: target.version()?,
+        programs: everything.len(),
         programs_per_second: all,
         programs_per_second_one_core: one,
         programs_per_second_with_hangs: with_hangs,
@@ -224,9 +259,34 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
         scaling: all / one.max(1e-9),
         of_fork_loop: all / forks.max(1e-9),
         calls_ok_percent: 100.0 * ok as f64 / calls.max(1) as f64,
-        blocked_percent: 100.0 * blocked as f64 / PROGRAMS as f64,
+        blocked_percent: 100.0 * blocked as f64 / everything.len().max(1) as f64,
         time: parts,
+        checkpoints,
     })
+}
+
+/// What checkpoints alone cost.
+fn checkpoints(workers: &mut [Pair], a_core: usize, options: &Options) -> anyhow::Result<Checkpoints> {
+    let time = Duration::from_secs(options.seconds);
+    let simple = vec![simple(true); BATCH * workers.len()];
+    let (mut one, mut all) = (Vec::new(), Vec::new());
+    let mut spent: BTreeMap<&'static str, Duration> = BTreeMap::new();
+    let mut count = 0.0;
+    for _ in 0..options.rounds {
+        one.push(rate(&mut workers[..a_core], &simple, time, POINTED_BATCH)?);
+        let before: BTreeMap<_, _> = workers[0].point_times().into_iter().collect();
+        let begin = Instant::now();
+        all.push(rate(workers, &simple, time, POINTED_BATCH)?);
+        count += all.last().copied().unwrap_or(0.0) * begin.elapsed().as_secs_f64() / workers.len() as f64;
+        for (what, now) in workers[0].point_times() {
+            // A target that was started again meanwhile counts anew.
+            let then = before.get(what).copied().unwrap_or_default();
+            *spent.entry(what).or_default() += now.saturating_sub(then);
+        }
+    }
+    let each = |time: Duration| 1000.0 * time.as_secs_f64() / f64::max(count, 1.0);
+    let milliseconds = spent.into_iter().map(|(what, time)| (what, each(time))).collect();
+    Ok(Checkpoints { per_second_one_core: median(one), per_second: median(all), milliseconds })
 }
 
 /// Brings pairs that were spread over the cores in turn into the order of their cores.
@@ -272,7 +332,7 @@ fn warm_up(workers: &mut [Pair], programs: &[Program]) -> anyhow::Result<Warm> {
 }
 
 /// Programs a second on those workers.
-fn rate(workers: &mut [Pair], programs: &[Program], time: Duration) -> anyhow::Result<f64> {
+fn rate(workers: &mut [Pair], programs: &[Program], time: Duration, batch: usize) -> anyhow::Result<f64> {
     let begin = Instant::now();
     let share = programs.len() / workers.len();
     let counts: Vec<anyhow::Result<u64>> = std::thread::scope(|scope| {
@@ -283,7 +343,7 @@ fn rate(workers: &mut [Pair], programs: &[Program], time: Duration) -> anyhow::R
                 scope.spawn(move || -> anyhow::Result<u64> {
                     pair.pin_thread();
                     let mut run = 0;
-                    for batch in programs[k * share..].iter().as_slice().chunks(64).cycle() {
+                    for batch in programs[k * share..].iter().as_slice().chunks(batch).cycle() {
                         if begin.elapsed() >= time {
                             break;
                         }
