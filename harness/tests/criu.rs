@@ -56,7 +56,9 @@ fn what_criu_keeps_is_no_finding_on_any_rung() {
 fn threads_and_terminals_of_the_program_s_own_are_dumped_with_it() {
     let Some(target) = criu(None) else { return };
     let programs = [
-        "task$thread()\n@1 getpid()\ncheckpoint()\n@1 getppid()\n",
+        "r0 = task$thread()\n@1 getpid()\ncheckpoint()\n@1 getppid()\n",
+        "r0 = task$process()\n@1 getpid()\ncheckpoint()\n@1 getpid()\n",
+        "r0, r1 = pipe2(out, 0)\nr2 = task$process()\n@1 read(r0, out[4])\ncheckpoint()\nwrite(r1, \"wake\")\n",
         "r0 = openat$tty(O_RDWR)\nclose(r0)\nwrite(0, \"x\")\ncheckpoint()\nioctl$tiocgwinsz(0, out)\n",
     ];
     for (result, text) in run(target, &programs, Isolation::Shared).iter().zip(programs) {
