@@ -88,7 +88,8 @@ static ssize_t slurp(int fd, char *text, size_t room)
 			return -1;
 		}
 		len += n;
-		if (n == 0 || len == room - 1)
+		/* These files come in pieces of a page or more, and the last is smaller: half a page and more may go on. */
+		if (n < (ssize_t)PAGE / 2 || len == room - 1)
 			break;
 	}
 	close(fd);
@@ -114,11 +115,18 @@ static int look_status(struct thread_look *look)
 	if (slurp(open_in(look->tid, "status", O_RDONLY), text, sizeof(text)) < 0)
 		return -1;
 	memset(look->status, 0, sizeof(look->status));
+	look->inside = look->tid;
 	for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
 		char *colon = memchr(line, ':', end - line);
 
 		if (!colon)
 			continue;
+		if (colon - line == 5 && !memcmp(line, "NSpid", 5)) {
+			char *last = memrchr(colon, '\t', end - colon);
+
+			look->inside = last ? atoi(last) : look->tid;
+			continue;
+		}
 		for (int key = 0; key < STATUS_KEYS; key++) {
 			size_t len = strlen(keys[key]);
 

@@ -39,6 +39,7 @@ struct queue {
 
 struct thread_look {
 	pid_t tid;
+	pid_t inside; /* its number in its own pid namespace */
 	struct user_regs_struct regs;
 	uint64_t mask;
 	struct queue queue;

@@ -175,8 +175,8 @@ static int stop(struct patient *patient, pid_t pid)
 	return 0;
 }
 
-/* Lets go of all threads, each as it was. A process that was stopped is stopped again when this returns. */
-static int resume(struct patient *patient, struct differences *found)
+/* Lets go of all threads, each as it was. A process that was stopped is about to be stopped again when this returns. */
+static int resume(struct patient *patient, uint32_t flags, struct differences *found)
 {
 	uint64_t deadline = now_ms() + PATIENCE_MS;
 	int failed = 0;
@@ -185,7 +185,7 @@ static int resume(struct patient *patient, struct differences *found)
 	for (int t = 0; t < patient->threads; t++)
 		if (compel_resume_task(patient->tid[t], patient->was[t], patient->was[t]))
 			failed = -1;
-	if (patient->state != 'T')
+	if (patient->state != 'T' || !(flags & FLAG_SETTLE))
 		return failed;
 	for (int n = 0; (state = state_of(patient->pid)) != 'T' && state && state != 'Z' && now_ms() < deadline; n++) {
 		/* It takes a moment; longer only if others want the core, who then get ours too. */
@@ -264,28 +264,6 @@ static int call_in_threads(struct parasite_ctl *ctl, const struct patient *patie
 	return 0;
 }
 
-/* The number a process has in its own pid namespace. */
-static pid_t number_inside(pid_t pid)
-{
-	char path[64], line[256];
-	pid_t inside = pid;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return pid;
-	while (fgets(line, sizeof(line), file))
-		if (!strncmp(line, "NSpid:", 6)) {
-			char *last = strrchr(line, '\t');
-
-			inside = last ? atoi(last) : pid;
-			break;
-		}
-	fclose(file);
-	return inside;
-}
-
 /* Changes something on purpose while the parasite is in, or after: what only a system call can change, before. */
 static void spoil_inside(struct parasite_ctl *ctl, uint32_t area)
 {
@@ -345,10 +323,9 @@ static struct parasite_ctl *prepare(pid_t pid)
 }
 
 /* Infects a process that is stopped, and cures it. The step that failed. */
-static enum step infect(const struct patient *patient, uint32_t flags)
+static enum step infect(const struct patient *patient, pid_t inside, uint32_t flags)
 {
 	uint32_t spoil = flags >> FLAG_SPOIL_SHIFT & 0xff;
-	pid_t inside = number_inside(patient->pid);
 	struct parasite_ctl *ctl = prepare(patient->pid);
 	enum step failed = STEP_NONE;
 	struct infect_ctx *context;
@@ -381,7 +358,7 @@ static enum step examine(pid_t pid, enum kind kind, uint32_t flags, struct look 
 	enum step failed = STEP_NONE;
 
 	if (stop(&patient, pid)) {
-		resume(&patient, found);
+		resume(&patient, flags, found);
 		return STEP_STOP;
 	}
 	if (has_children(&patient))
@@ -390,14 +367,14 @@ static enum step examine(pid_t pid, enum kind kind, uint32_t flags, struct look 
 		failed = STEP_LOOK;
 	} else {
 		if (kind == KIND_INFECT)
-			failed = infect(&patient, flags);
+			failed = infect(&patient, before->thread[0].inside, flags);
 		spoil_outside(&patient, flags >> FLAG_SPOIL_SHIFT & 0xff);
 		if (!failed && look_at(after, pid, patient.tid, patient.threads, flags, before))
 			failed = STEP_LOOK;
 		if (!failed)
 			look_compare(before, after, flags, found);
 	}
-	if (resume(&patient, found) && !failed)
+	if (resume(&patient, flags, found) && !failed)
 		failed = STEP_RESUME;
 	return failed;
 }

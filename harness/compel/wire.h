@@ -23,6 +23,9 @@ enum kind {
 #define FLAG_DEBUG 2u
 /* What is shared is left out, since somebody else may be using it; as it is for a process that has children. */
 #define FLAG_PRIVATE 4u
+/* A process that was stopped is stopped again before the answer comes, and else that is a difference. Who continues it
+ * right afterwards need not wait: SIGCONT takes back what is on its way. */
+#define FLAG_SETTLE 8u
 /* A change to make on purpose after the cure, one of `enum area`: so a test sees that it is seen. */
 #define FLAG_SPOIL_SHIFT 8
 

@@ -39,13 +39,19 @@ pub struct How {
     pub threads: bool,
     /// Compare the debug registers too, in which libcompel leaves the address of its breakpoint.
     pub debug: bool,
+    /// Wait until a process that was stopped is stopped again, and tell it if it is not. Whoever continues it right
+    /// afterwards need not wait: SIGCONT takes back a stop that is on its way.
+    pub settle: bool,
     /// Change that on purpose after the cure: so a test sees that it is seen.
     pub spoil: Option<Area>,
 }
 
 impl How {
     fn flags(self) -> u32 {
-        u32::from(self.threads) | u32::from(self.debug) << 1 | self.spoil.map_or(0, |area| area as u32) << 8
+        u32::from(self.threads)
+            | u32::from(self.debug) << 1
+            | u32::from(self.settle) << 3
+            | self.spoil.map_or(0, |area| area as u32) << 8
     }
 }
 
@@ -303,6 +309,11 @@ impl Helper {
         Ok(Helper { child, to, from, patience, broken: false })
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
     /// What it was built with, such as `libcompel 4.2.1`.
     ///
     /// # Errors
@@ -316,7 +327,7 @@ impl Helper {
     }
 
     /// Infects the process with that number (the host's), has the parasite answer twice, cures the process, and
-    /// compares. A stopped process is stopped afterwards, a running one runs.
+    /// compares. A stopped process is stopped afterwards (see [`How::settle`]), a running one runs.
     ///
     /// # Errors
     /// There is no answer. The process may be anything then, and the helper is of no more use.
