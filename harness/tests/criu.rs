@@ -68,6 +68,20 @@ fn threads_and_terminals_of_the_program_s_own_are_dumped_with_it() {
 }
 
 #[test]
+fn the_terminal_from_outside_is_given_back_to_a_restored_program() {
+    let Some(target) = criu(None) else { return };
+    let programs = [
+        "outside$terminal()\ncheckpoint()\nioctl$tiocgwinsz(0, out)\n",
+        "outside$type(\"hello\\n\")\ncheckpoint()\nread$tty(0, out[16])\noutside$shown(out[64])\n",
+        "outside$terminal()\nwrite(1, \"a\\n\")\ncheckpoint()\noutside$shown(out[64])\noutside$resize(50, 132)\n",
+    ];
+    for (result, text) in run(target, &programs, Isolation::Shared).iter().zip(programs) {
+        assert_eq!(result.finding, None, "{text}{result:?}");
+        assert_eq!(result.target.end, End::Exited, "{text}{result:?}");
+    }
+}
+
+#[test]
 fn a_refusal_is_a_class_of_its_own_and_names_criu_s_reason() {
     let Some(target) = criu(None) else { return };
     // A segment of System V memory without its IPC namespace.

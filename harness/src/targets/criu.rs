@@ -141,7 +141,6 @@ impl Criu {
         let jailed = jail::spawn(&JailSpec {
             bind,
             keep: true,
-            terminal: false,
             env: self.fault().map(|n| ("CRIU_FAULT".to_owned(), n.to_owned())).into_iter().collect(),
             fds: vec![(wire::FD_HELPER, Arc::new(theirs))],
             cpu: slot.cpu,
@@ -156,9 +155,9 @@ impl Criu {
             fs::write(inside.join(&CONFIG[1..]), self.configuration())
         };
         write().map_err(|e| failed(format!("its configuration cannot be written: {e}")))?;
-        let agent = jailed.pid;
+        let freezer = CriuFreezer::new(socket, &jailed).map_err(|e| failed(format!("its pipes: {e}")))?;
         let mut instance = JailedInstance::new(jailed, &self.name())?;
-        instance.link().set_freezer(Box::new(CriuFreezer::new(socket, agent)));
+        instance.link().set_freezer(Box::new(freezer));
         // The agent waits for this before its hello; if it is gone, whoever waits for that shows why.
         let _ = instance.link().send(&jail::deny_list_message(), HELLO_PATIENCE);
         Ok(instance)

@@ -43,7 +43,7 @@ impl Target for NativeKeeping {
     fn start(&self, slot: &Slot) -> Result<Box<dyn Instance>, TargetError> {
         let argv = [AGENT_PATH, "--filter", "--keep"].map(Into::into).into();
         let spec = JailSpec::new(argv, self.root);
-        let spec = JailSpec { bind: self.bind.clone(), keep: true, terminal: false, cpu: slot.cpu, ..spec };
+        let spec = JailSpec { bind: self.bind.clone(), keep: true, cpu: slot.cpu, ..spec };
         let mut instance = JailedInstance::new(jail::spawn(&spec)?, "native")?;
         let _ = instance.link().send(&jail::deny_list_message(), HELLO);
         Ok(Box::new(instance))
