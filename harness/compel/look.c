@@ -261,6 +261,7 @@ static int look_fds(struct look *look, pid_t pid, uint32_t flags)
 	}
 	for (struct dirent *entry; (entry = readdir(list));) {
 		struct fd_look *fd = &look->fd[look->fds];
+		int named = 0;
 		ssize_t len;
 
 		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
@@ -271,15 +272,19 @@ static int look_fds(struct look *look, pid_t pid, uint32_t flags)
 		}
 		snprintf(name, sizeof(name), "%.20s", entry->d_name);
 		fd->number = strtoull(name, NULL, 10);
-		len = readlinkat(dirfd(list), name, text, sizeof(text));
-		fd->digest = digest(fd->number, text, len < 0 ? 0 : len);
+		fd->digest = digest(fd->number, NULL, 0);
 		/* The first lines are of every descriptor; what follows is its kind's, and a clock may be among it. */
 		if (slurp(openat(infos, name, O_RDONLY | O_CLOEXEC), text, sizeof(text)) > 0) {
 			for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1)
 				for (size_t k = first; k < sizeof(kept) / sizeof(*kept); k++)
-					if (!strncmp(line, kept[k], strlen(kept[k])))
+					if (!strncmp(line, kept[k], strlen(kept[k]))) {
 						fd->digest = digest(fd->digest, line, end - line);
+						named |= k == 3;
+					}
 		}
+		/* Kernels before 5.14 do not say there which file it is. */
+		if (!named && (len = readlinkat(dirfd(list), name, text, sizeof(text))) > 0)
+			fd->digest = digest(fd->digest, text, len);
 		look->fds++;
 	}
 	closedir(list);

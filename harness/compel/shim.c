@@ -185,11 +185,14 @@ static int resume(struct patient *patient, uint32_t flags, struct differences *f
 	for (int t = 0; t < patient->threads; t++)
 		if (compel_resume_task(patient->tid[t], patient->was[t], patient->was[t]))
 			failed = -1;
-	if (patient->state != 'T' || !(flags & FLAG_SETTLE))
+	if (patient->state != 'T' || !patient->threads || !(flags & FLAG_SETTLE))
 		return failed;
-	for (int n = 0; (state = state_of(patient->pid)) != 'T' && state && state != 'Z' && now_ms() < deadline; n++) {
+	for (int t = 0, n = 0; t < patient->threads && now_ms() < deadline;) {
+		state = state_of(patient->tid[t]);
+		if (state == 'T' || !state || state == 'Z')
+			t++;
 		/* It takes a moment; longer only if others want the core, who then get ours too. */
-		if (n < 10)
+		else if (n++ < 10)
 			sched_yield();
 		else
 			usleep(100);
@@ -337,9 +340,14 @@ static enum step infect(const struct patient *patient, pid_t inside, uint32_t fl
 	context = compel_infect_ctx(ctl);
 	sock = context->sock;
 	saved = context->regs_arg;
-	if (compel_infect(ctl, patient->threads, sizeof(struct call_args)))
+	/* While the daemon runs, libcompel's handler of SIGCHLD takes what a thread's run waits for. */
+	if (compel_infect_no_daemon(ctl, patient->threads, sizeof(struct call_args)))
 		failed = STEP_INFECT;
-	else if (call(ctl, inside) || ((flags & FLAG_THREADS) && call_in_threads(ctl, patient)))
+	else if ((flags & FLAG_THREADS) && call_in_threads(ctl, patient))
+		failed = STEP_CALL;
+	else if (compel_start_daemon(ctl))
+		failed = STEP_INFECT;
+	else if (call(ctl, inside))
 		failed = STEP_CALL;
 	if (!failed && spoil && !compel_stop_daemon(ctl))
 		spoil_inside(ctl, spoil);
