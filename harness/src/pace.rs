@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+/// Batches of fewer programs are waited for: there is little to be gained, and one program must not be enough.
+pub(crate) const SMALLEST: usize = 16;
 /// At first, for each program, before anything is known.
 const UNKNOWN: Duration = Duration::from_millis(10);
 /// So many times what programs took lately is no reason to suspect anything.
-const ROOM: u32 = 4;
+const ROOM: u32 = 8;
 /// What a message may take in any case: a busy machine stands still for as long.
-const LEAST: Duration = Duration::from_millis(300);
+const LEAST: Duration = Duration::from_millis(500);
 /// Where suspicions are wrong again and again, that grows up to here.
 const MOST: Duration = Duration::from_secs(2);
 
@@ -32,7 +34,7 @@ impl Pace {
     /// A message of so many programs was answered.
     pub(crate) fn note(&mut self, took: Duration, programs: usize) {
         let each = took / u32::try_from(programs.max(1)).unwrap_or(u32::MAX);
-        self.slowest = each.max(self.slowest * 7 / 8);
+        self.slowest = each.max(self.slowest * 31 / 32);
     }
 
     /// From when on a message of so many programs, each of which may wait so long by itself, is suspected.
@@ -56,11 +58,11 @@ mod tests {
     fn a_quick_side_is_suspected_soon_and_a_slow_one_later() {
         let mut pace = Pace::default();
         let unknown = pace.suspects_after(64, NO_WAIT);
-        (0..40).for_each(|_| pace.note(Duration::from_millis(64), 64));
+        (0..200).for_each(|_| pace.note(Duration::from_millis(64), 64));
         let quick = pace.suspects_after(64, NO_WAIT);
         pace.note(Duration::from_secs(3), 64);
         let slow = pace.suspects_after(64, NO_WAIT);
-        assert!(quick < unknown && quick < Duration::from_secs(1), "{quick:?} {unknown:?}");
+        assert!(quick < unknown && quick < Duration::from_millis(1500), "{quick:?} {unknown:?}");
         assert!(slow > Duration::from_secs(6), "{slow:?}");
     }
 

@@ -2,7 +2,7 @@
 
 use crate::link::{Environment, LinkError, StopWhen};
 use crate::oracles::{self, Evidence, Finding};
-use crate::pace::Pace;
+use crate::pace::{self, Pace};
 use crate::renumber;
 use crate::target::{Instance, Slot, Target, TargetError};
 use parallax_corpus::compile::{Mode, compile, request};
@@ -171,8 +171,7 @@ impl Side {
     /// that only has the batch run again.
     fn patience_of_batch(&self, programs: usize, how: RunOptions) -> Duration {
         let most = self.patience(programs, how);
-        // A single program is not run again.
-        if how.haste > 1 && programs > 1 && !self.cold {
+        if how.haste > 1 && programs >= pace::SMALLEST && !self.cold {
             most.min(self.pace.suspects_after(programs, Duration::from_micros(u64::from(how.block_us) * 2)))
         } else {
             most
@@ -206,7 +205,7 @@ impl Side {
                 }
             }
         }
-        if !each && !self.cold && error.is_none() && how.haste > 1 {
+        if !each && !self.cold && error.is_none() && how.haste > 1 && codes.len() >= pace::SMALLEST {
             self.pace.note(self.sent.elapsed(), codes.len());
         }
         self.cold &= traces.is_empty();
@@ -266,18 +265,15 @@ impl Side {
             if matches!(error, LinkError::Stopped) {
                 return Err(TargetError::Stopped);
             }
-            let mut again = how;
             if answer.each || codes.len() - done.len() == 1 {
                 done.push((Trace::lost(end_of(&error), codes[done.len()].calls.len()), words));
-            } else if matches!(error, LinkError::Timeout(_)) && how.haste > 1 {
-                suspected = true;
-                // What is waited for in vain a second time has had its time.
-                again.haste *= 2;
+            } else {
+                suspected |= matches!(error, LinkError::Timeout(_)) && how.haste > 1;
             }
             let rest = &codes[done.len()..];
             answer = match rest {
                 [] => break,
-                _ => self.ask(rest, again)?,
+                _ => self.ask(rest, how)?,
             };
         }
         if suspected && done.iter().all(|(trace, _)| !matches!(trace.end, End::Hung | End::Crashed)) {
