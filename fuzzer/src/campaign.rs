@@ -302,6 +302,9 @@ impl<'a, R: Runner> Campaign<'a, R> {
             if write {
                 self.stats_written = Instant::now();
                 stats.write(&self.options.dir.join("stats.json")).context("cannot write stats.json")?;
+                stats
+                    .append(&self.options.dir.join("progress.jsonl"))
+                    .context("cannot write progress.jsonl")?;
             }
         }
         let (when, programs) = self.saved;
