@@ -98,7 +98,7 @@ fn difference(repro: &Repro, finding: &Finding, target: &str) -> String {
         let (ours, their) = (repro.native.end, repro.target.end);
         let how = |end| parallax_replay::render_text::show_end(end);
         return format!(
-            "is the end on one side: on {target} the program {}; on Linux it {}",
+            "is where the ends differ: on {target} the program {}; on Linux it {}",
             how(their),
             how(ours)
         );
@@ -111,6 +111,9 @@ fn difference(repro: &Repro, finding: &Finding, target: &str) -> String {
             }
             (false, true) if before == "success" => {
                 format!("fails with {after} on {target}; Linux succeeds ({native})")
+            }
+            _ if kind.contains("zero") || kind.contains("something") => {
+                format!("gives {theirs}{of_field} on {target}; Linux gives {native}")
             }
             _ => format!("is {} on {target}; on Linux it is {}", state_word(after), state_word(before)),
         };

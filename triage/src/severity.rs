@@ -63,7 +63,7 @@ pub fn of(finding: &Finding) -> (Severity, &'static str) {
     if matches!(class, Class::Unsupported | Class::VersionSkew) {
         return (Severity::Feature, "the layer says that it does not have it");
     }
-    if oracle == "memory" || name == "window" {
+    if oracle == "memory" || name == "window" && field != "protection" {
         return (Severity::Data, "memory changed that nobody wrote to");
     }
     if kind.starts_with("entries ") || name == "tree" && field != "ret" {
