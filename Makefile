@@ -20,7 +20,8 @@ run: targets build ## Fuzz the best layer found for TIME (60s) and show the case
 	$(PARALLAX) fuzz $$resume --time $(TIME) --out $(OUT) || [[ $$? -eq 1 ]]
 	@shopt -s nullglob; cases=($(OUT)/cases/*.plx); \
 	if [[ $${#cases[@]} -eq 0 ]]; then echo "No case was found in $(TIME)."; \
-	else $(PARALLAX) show "$${cases[@]}"; fi
+	else $(PARALLAX) show "$${cases[@]}"; echo; \
+	echo "The same as pages in a browser: $(PARALLAX) triage serve $(OUT)"; fi
 
 build: ## Build target/release/parallax
 	$(CARGO) build --release

@@ -28,6 +28,8 @@ pub struct Code {
     pub own: usize,
     /// For each call, how its outcome's out bytes are put together.
     pub spans: Vec<Vec<Span>>,
+    /// Bytes that it reads may be a text of the kernel's, of which only lines are promised.
+    pub raw_text: bool,
     /// What goes to the agent: header, instructions, image.
     pub bytes: Vec<u8>,
 }
@@ -106,7 +108,7 @@ pub fn compile(program: &Program, mode: Mode) -> Result<Code, CompileError> {
     }
     bytes.extend_from_slice(&instrs);
     bytes.extend_from_slice(&image);
-    Ok(Code { calls, own, spans, bytes })
+    Ok(Code { calls, own, spans, raw_text: questions::takes_text_raw(program), bytes })
 }
 
 /// Joins compiled programs to one request, its length in front. With `each`, every program is answered by itself.

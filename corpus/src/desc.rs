@@ -1,11 +1,13 @@
 //! The vocabulary of the description tables: one [`Desc`] a call, in which every argument has a type and
 //! every output a meaning that the comparison obeys.
 
+mod area;
 mod kinds;
 mod lines;
 mod shorthand;
 mod words;
 
+pub use area::*;
 pub use kinds::*;
 pub use lines::*;
 pub use shorthand::*;
@@ -303,59 +305,6 @@ pub enum Op {
     Vdso(u32),
     /// Something the agent does itself, `wire::OP_*`.
     Agent(u8),
-}
-
-/// The part of the kernel a call belongs to; generation gives each its share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
-pub enum Area {
-    Tty,
-    Files,
-    Dirs,
-    Io,
-    Sockets,
-    Events,
-    Time,
-    Processes,
-    Sched,
-    Memory,
-    Signals,
-    Ipc,
-}
-
-impl Area {
-    /// All of them.
-    pub const ALL: [Area; 12] = [
-        Area::Tty,
-        Area::Files,
-        Area::Dirs,
-        Area::Io,
-        Area::Sockets,
-        Area::Events,
-        Area::Time,
-        Area::Processes,
-        Area::Sched,
-        Area::Memory,
-        Area::Signals,
-        Area::Ipc,
-    ];
-    /// Lower-case name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Area::Tty => "tty",
-            Area::Files => "files",
-            Area::Dirs => "dirs",
-            Area::Io => "io",
-            Area::Sockets => "sockets",
-            Area::Events => "events",
-            Area::Time => "time",
-            Area::Processes => "processes",
-            Area::Sched => "sched",
-            Area::Memory => "memory",
-            Area::Signals => "signals",
-            Area::Ipc => "ipc",
-        }
-    }
 }
 
 /// Needs a controlling terminal: descriptors 0 to 2 are it, 3 is its master.

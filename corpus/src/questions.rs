@@ -1,11 +1,12 @@
 //! Questions about programs that decide how they are run.
 
-use crate::desc::{self, In, SField, Ty};
+use crate::desc::{self, In, Kind, SField, Ty};
 use crate::program::{Arg, Call, Program};
+use crate::wire;
 
 /// Whether the program may stop itself, so that its parent must be there to continue it: it sends a signal that
-/// stops, or types `^Z` at a terminal. Linux lets an orphaned process group ignore all of them but `SIGSTOP`
-/// (setpgid(2)); a layer may not.
+/// stops, types `^Z` at a terminal, or says which keys of a terminal mean what. Linux lets an orphaned process group
+/// ignore all of them but `SIGSTOP` (setpgid(2)), and takes a key of no value for none (termios(3)); a layer may not.
 pub(crate) fn may_stop(program: &Program) -> bool {
     const SUSPEND: u8 = 0x1a;
     fn types(value: &Arg) -> bool {
@@ -17,11 +18,20 @@ pub(crate) fn may_stop(program: &Program) -> bool {
     }
     let tty = program.needs() & desc::NEED_TTY != 0;
     program.calls.iter().any(|c| {
-        c.id.desc().written().zip(&c.args).any(|((_, a), v)| {
+        let typed = c.id.desc().written().zip(&c.args).any(|((_, a), v)| {
             // SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU
             let sends = a.ty == Ty::Signal && matches!(v, Arg::Int(19..=22));
             sends || tty && types(v)
-        })
+        });
+        typed || sets_keys(c)
+    })
+}
+
+/// Whether a call says which keys of a terminal mean what.
+fn sets_keys(call: &Call) -> bool {
+    call.id.desc().args.iter().any(|a| match a.ty {
+        Ty::Ptr(In::Struct(fields, _), _) => fields.iter().any(|f| f.name == "vintr"),
+        _ => false,
     })
 }
 
@@ -49,6 +59,29 @@ pub(crate) fn has_timeout(call: &Call) -> bool {
         }
         _ => false,
     })
+}
+
+/// Whether a text of the kernel's may come into the program byte by byte: read, or moved elsewhere, by a call that does not
+/// know its lines. Then nobody promises what any bytes are that it reads.
+pub(crate) fn takes_text_raw(program: &Program) -> bool {
+    let is_text = |kind: Option<Kind>| matches!(kind, Some(Kind::Fd(kinds)) if kinds & desc::FD_PROC != 0);
+    let opens_text =
+        program.calls.iter().any(|c| c.id.desc().makes.iter().any(|made| is_text(Some(made.kind))));
+    opens_text
+        && program.calls.iter().any(|call| {
+            let desc = call.id.desc();
+            let knows = desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(_, desc::Out::Lines(..))));
+            let asks =
+                matches!(desc.base_name(), "fcntl" | "close" | "lseek" | "fstat" | "dup" | "dup2" | "dup3");
+            let given = desc.written().zip(&call.args).filter(|((_, a), _)| matches!(a.ty, Ty::Fd(_)));
+            !knows
+                && !asks
+                && given.into_iter().any(|(_, value)| match value {
+                    Arg::Res(r) => is_text(program.kind_of(*r)),
+                    Arg::Int(n) => (3..wire::FD_IN as u64).contains(n),
+                    _ => false,
+                })
+        })
 }
 
 /// Whether the program makes a FIFO: opening one waits for the other side (fifo(7)).

@@ -43,6 +43,8 @@ pub struct CampaignOptions {
     pub batch: usize,
     /// Which calls of the tables may be made; missing entries count as allowed.
     pub allowed: Vec<bool>,
+    /// Each program is to have a checkpoint.
+    pub points: bool,
     /// Programs to begin with, besides generated ones.
     pub seeds: Vec<Program>,
     /// A snapshot is written after so many programs.
@@ -69,6 +71,7 @@ impl CampaignOptions {
             stop_after: None,
             batch: 16 * CHUNK,
             allowed: Vec::new(),
+            points: false,
             seeds: Vec::new(),
             snapshot_programs: 1_000_000,
             snapshot_every: Duration::from_secs(20),
@@ -153,7 +156,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
             None
         });
         let seed = snapshot.as_ref().map_or(options.seed, |old| old.seed);
-        let generator = Arc::new(Generator::new(&options.allowed));
+        let generator = Arc::new(Generator::new(&options.allowed).with_points(options.points));
         let executor = PoolExecutor::new(runners, stop, options.time.map(|time| started + time))?;
         let engine = Engine::new(&corpus, seed, options.batch, generator, options.guidance, executor)?;
         let mut before = snapshot.clone().unwrap_or_default();
@@ -255,6 +258,7 @@ impl<'a, R: Runner> Campaign<'a, R> {
             let mut asked = found.clone().into_iter();
             for verdict in self.triage.investigate(found, enough - self.new_cases) {
                 let waiting = asked.next();
+                let lost = waiting.as_ref().is_some_and(|(_, finding)| finding.class.is_layer());
                 match verdict {
                     Verdict::Case { signature, calls, program } => {
                         self.new_cases += 1;
@@ -263,9 +267,17 @@ impl<'a, R: Runner> Campaign<'a, R> {
                             let plural = if calls == 1 { "" } else { "s" };
                             self.monitor.say(&format!("new case, {calls} call{plural}: {signature}"));
                         }
-                        self.engine.add(program)?;
+                        // What the layer does not survive is no start for mutants.
+                        if lost {
+                            self.engine.avoid(&program);
+                        } else {
+                            self.engine.add(program)?;
+                        }
                     }
-                    Verdict::Known => self.known_cases += 1,
+                    Verdict::Known(program) => {
+                        self.known_cases += 1;
+                        program.iter().filter(|_| lost).for_each(|program| self.engine.avoid(program));
+                    }
                     Verdict::Unstable => self.unstable += 1,
                     Verdict::Undecided => {
                         if let Some((program, finding)) = waiting {
@@ -290,6 +302,9 @@ impl<'a, R: Runner> Campaign<'a, R> {
             if write {
                 self.stats_written = Instant::now();
                 stats.write(&self.options.dir.join("stats.json")).context("cannot write stats.json")?;
+                stats
+                    .append(&self.options.dir.join("progress.jsonl"))
+                    .context("cannot write progress.jsonl")?;
             }
         }
         let (when, programs) = self.saved;

@@ -153,19 +153,38 @@ impl<'a, R: Runner> Engine<'a, R> {
         Ok(())
     }
 
-    /// Takes up to `most` findings that wait for triage, in the order they were found.
+    /// Learns a case that the layer did not survive: it is mostly avoided from now on.
+    pub fn avoid(&mut self, case: &Program) {
+        Arc::make_mut(&mut self.stage.hangs).learn(case);
+    }
+
+    /// Takes up to `most` findings that wait for triage, in the order they were found. Of those that the layer did
+    /// not survive there is one at most: it may explain the others, and what is explained is not looked into.
     ///
     /// # Errors
     /// Only if LibAFL's corpus contradicts itself.
     pub fn take_findings(&mut self, most: usize) -> anyhow::Result<Vec<(Program, Finding)>> {
-        let ids: Vec<_> = self.state.solutions().ids().take(most).collect();
-        let mut found = Vec::with_capacity(ids.len());
+        let ids: Vec<_> = self.state.solutions().ids().collect();
+        let mut found = Vec::with_capacity(most);
+        let mut lost = false;
         for id in ids {
+            if found.len() == most {
+                break;
+            }
             let testcase = self.state.solutions_mut().remove(id)?;
             let finding = testcase.metadata::<FindingMeta>().map(|meta| meta.0.clone());
-            if let (Some(input), Ok(finding)) = (testcase.input(), finding) {
-                found.push((input.0.clone(), finding));
+            let (Some(input), Ok(finding)) = (testcase.input(), finding) else { continue };
+            if finding.class.is_layer() {
+                if self.stage.hangs.explains(&input.0) {
+                    continue;
+                }
+                if lost {
+                    self.put_back(input.0.clone(), finding)?;
+                    continue;
+                }
+                lost = true;
             }
+            found.push((input.0.clone(), finding));
         }
         Ok(found)
     }
@@ -244,6 +263,7 @@ impl<'a, R: Runner> Engine<'a, R> {
             ledger: self.ledger()?.clone(),
             tally: self.tally()?.clone(),
             relations: self.state.metadata::<Relations>()?.clone(),
+            hangs: (*self.stage.hangs).clone(),
             surveyed: self.stage.surveyed(),
             corpus: names,
             waiting,
@@ -268,6 +288,7 @@ impl<'a, R: Runner> Engine<'a, R> {
         *self.state.named_metadata_mut::<Ledger>(LEDGER)? = snapshot.ledger.clone();
         *self.state.metadata_mut::<Tally>()? = snapshot.tally.clone();
         *self.state.metadata_mut::<Relations>()? = snapshot.relations.clone();
+        self.stage.hangs = Arc::new(snapshot.hangs.clone());
         self.stage.survey_from(snapshot.surveyed);
         for name in &snapshot.corpus {
             // A name in a file is not to be trusted with leaving the directory.

@@ -38,6 +38,8 @@ pub(crate) struct Maker {
 #[derive(Clone, Debug)]
 pub struct Generator {
     allowed: Vec<bool>,
+    /// Every program is to have a checkpoint.
+    points: bool,
     areas: Vec<(Area, Vec<CallId>)>,
     makers: Vec<Maker>,
     writers: Vec<CallId>,
@@ -83,8 +85,20 @@ impl Generator {
             writers: used.iter().copied().filter(|id| is_writer(*id)).collect(),
             areas,
             outside,
+            points: false,
             allowed: ids().map(on).collect(),
         }
+    }
+
+    /// The same, of programs that all have a checkpoint.
+    #[must_use]
+    pub fn with_points(self, points: bool) -> Generator {
+        Generator { points, ..self }
+    }
+
+    /// Whether every program is to have a checkpoint.
+    pub fn has_points(&self) -> bool {
+        self.points
     }
 
     /// Whether the search may make this call.

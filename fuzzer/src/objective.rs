@@ -25,8 +25,8 @@ pub enum Verdict {
         /// The minimized program.
         program: Program,
     },
-    /// Confirmed, and a case that was there before.
-    Known,
+    /// Confirmed, and a case that was there before; with the minimized program, where there is one.
+    Known(Option<Program>),
     /// Not confirmed: a side disagrees with itself.
     Unstable,
     /// Not decided, since the campaign was to end: it goes on waiting.

@@ -5,7 +5,9 @@
 
 use crate::generate::Generator;
 use crate::guidance::Guidance;
+use crate::hangs::Hangs;
 use crate::mutate::{Context, mutate};
+use crate::points;
 use crate::relations::{self, Guide, Pair, compare};
 use crate::survey::{self, Item};
 use crate::tally::Weights;
@@ -48,12 +50,23 @@ pub struct Order {
     pub guide: Arc<Guide>,
     /// Which parts of the guidance are at work.
     pub guidance: Guidance,
+    /// What the layer is known not to survive.
+    pub hangs: Arc<Hangs>,
 }
 
 impl Order {
     fn context<'a>(&'a self, generator: &'a Generator, donor: &'a Program) -> Context<'a> {
         let observes = self.guidance.observe;
         Context { generator, weights: &self.weights, guide: &self.guide, donor, observes }
+    }
+
+    /// Without most of those that have what the layer is known not to survive.
+    fn survivable<'a>(
+        &'a self,
+        dice: &'a mut StdRand,
+        programs: Vec<Program>,
+    ) -> impl Iterator<Item = Program> + 'a {
+        programs.into_iter().filter(|program| !self.hangs.avoids(dice, program))
     }
 
     /// What a run of one of its programs says about relations between calls.
@@ -69,17 +82,28 @@ impl Order {
     /// Makes the programs. The same order always makes the same ones.
     pub fn make(&self, generator: &Generator) -> Vec<Program> {
         let mut dice = StdRand::with_seed(self.seed);
+        let mut programs = self.draw(generator, &mut dice);
+        if generator.has_points() {
+            programs.iter_mut().for_each(|p| points::ensure(&mut dice, generator, &self.weights, p));
+        }
+        programs
+    }
+
+    fn draw(&self, generator: &Generator, dice: &mut StdRand) -> Vec<Program> {
         let weights = &self.weights;
         match &self.recipe {
             Recipe::Given(programs) => programs.clone(),
             Recipe::Fresh => {
-                let programs = (0..self.size).map(|_| generator.generate(&mut dice, weights));
-                programs.filter(|program| !program.calls.is_empty()).collect()
+                let programs: Vec<Program> =
+                    (0..self.size).map(|_| generator.generate(dice, weights)).collect();
+                self.survivable(dice, programs).filter(|program| !program.calls.is_empty()).collect()
             }
             Recipe::Survey(items) => {
                 let nothing = Program::default();
                 let context = self.context(generator, &nothing);
-                items.iter().filter_map(|item| survey::program(item, &mut dice, &context)).collect()
+                let programs: Vec<Program> =
+                    items.iter().filter_map(|item| survey::program(item, dice, &context)).collect();
+                self.survivable(dice, programs).collect()
             }
             Recipe::Mutants { base, donors, .. } => {
                 let mut programs = Vec::with_capacity(self.size);
@@ -87,7 +111,10 @@ impl Order {
                 for (_, donor) in (0..2 * self.size).zip(donors.iter().cycle()) {
                     let mut mutant = base.clone();
                     let context = self.context(generator, donor);
-                    if programs.len() < self.size && mutate(&mut dice, &context, &mut mutant) {
+                    if programs.len() < self.size
+                        && mutate(dice, &context, &mut mutant)
+                        && !self.hangs.avoids(dice, &mutant)
+                    {
                         programs.push(mutant);
                     }
                 }

@@ -170,6 +170,11 @@ pub const SCENES: &[&str] = &[
     "r0, r1 = pipe(out)\nvmsplice(r1, [\"hello\", \"you\"], 0)\nread(r0, out[16])",
     "r0, r1 = pipe(out)\nwrite(r1, \"hello\")\nvmsplice$from(r0, [out[4], out[4]], 0)",
     "futex$lock_pi({0}, 6)",
+    "task$thread()\nr0 = mmap$private(PAGE1, 4096, PROT_READ|PROT_WRITE)\n@1 futex$wait_at(r0, 128, 0)\n\
+     futex$wake_at(r0, 129, 1)",
+    "task$thread()\nr0 = mmap$private(PAGE2, 4096, PROT_READ|PROT_WRITE)\n@1 futex$wake_at(r0, 129, 1)\n\
+     futex$wait_at(r0, 128, 0)\n@1 futex$wake_at(r0, 129, 0x7fffffff)",
+    "task$process()\n@1 setsid()",
     "setrlimit$fsize({4096, FSIZE_MAX})",
     "openat2(\"f0\", {O_RDWR|O_CREAT, 0o644, 0})",
     "mkdirat(\"d0\", 0o755)\nopenat2(\"d0\", {O_DIRECTORY, 0, RESOLVE_BENEATH})",
@@ -219,7 +224,11 @@ pub(crate) fn stage<D: Dice>(
     }
     let mut scene = scene.clone();
     scene.rewrite_refs(|r| Some(ResRef { call: r.call + first as u16, ..r }));
+    // The scene's tasks are not those that are there already.
+    let begun = program.tasks(first).count() as u8;
+    scene.calls.iter_mut().filter(|call| call.task > 0).for_each(|call| call.task += begun);
     program.calls.append(&mut scene.calls);
+    program.fit_tasks();
     Some(program.calls.len() - 1)
 }
 

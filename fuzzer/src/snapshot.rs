@@ -3,6 +3,7 @@
 //! Programs are not in it; they have files of their own. What was kept after the last snapshot is found there.
 
 use crate::files::write_whole;
+use crate::hangs::Hangs;
 use crate::novelty::Seen;
 use crate::objective::Ledger;
 use crate::relations::Relations;
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub tally: Tally,
     /// Relations between calls.
     pub relations: Relations,
+    /// What the layer is known not to survive.
+    pub hangs: Hangs,
     /// How far the survey came.
     pub surveyed: usize,
     /// Names of the corpus's files, oldest first.
@@ -69,6 +72,7 @@ impl Default for Snapshot {
             ledger: Ledger::default(),
             tally: Tally::default(),
             relations: Relations::default(),
+            hangs: Hangs::default(),
             surveyed: 0,
             corpus: Vec::new(),
             waiting: Vec::new(),

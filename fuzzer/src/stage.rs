@@ -10,6 +10,7 @@ use crate::engine::{Search, SearchState};
 use crate::files::Writer;
 use crate::generate::Generator;
 use crate::guidance::Guidance;
+use crate::hangs::Hangs;
 use crate::input::ProgramInput;
 use crate::mutate::remove_healing;
 use crate::novelty::PairObserver;
@@ -84,6 +85,8 @@ pub struct BatchStage {
     weights: Arc<Weights>,
     guide: Arc<Guide>,
     guidance: Guidance,
+    /// What the layer is known not to survive.
+    pub hangs: Arc<Hangs>,
     survey: Vec<Item>,
     /// How many items of the survey are ordered.
     ordered: usize,
@@ -131,6 +134,7 @@ impl BatchStage {
             weights: Arc::new(Weights::even()),
             guide: Arc::default(),
             guidance,
+            hangs: Arc::default(),
             ordered: 0,
             digests: BTreeMap::new(),
             batch,
@@ -187,6 +191,7 @@ impl BatchStage {
             weights: Arc::clone(&self.weights),
             guide: Arc::clone(&self.guide),
             guidance: self.guidance,
+            hangs: Arc::clone(&self.hangs),
         };
         Ok(Some(order).filter(|order| order.size > 0))
     }
@@ -338,6 +343,14 @@ impl BatchStage {
         }
         state.metadata_mut::<Tally>()?.count(&program, &result);
         state.metadata_mut::<Relations>()?.count(&relations);
+        let lost = result.finding.as_ref().is_some_and(|finding| finding.class.is_layer());
+        if lost && keep == Keep::Novel && self.hangs.explains(&program) {
+            // The same again: nothing to look into, and no start for mutants.
+            if !self.hangs.foresees(&program) {
+                Arc::make_mut(&mut self.hangs).widen(&program);
+            }
+            return Ok(());
+        }
         let outcomes = result.native.outcomes.clone();
         observers.0.absorb(classes, result);
         let input = ProgramInput(program);

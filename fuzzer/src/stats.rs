@@ -78,4 +78,17 @@ impl Stats {
         text.push(b'\n');
         write_fresh(path, &text)
     }
+
+    /// Adds a line to what a campaign was like over time. A line that was cut short is left to its readers.
+    ///
+    /// # Errors
+    /// As of the file system.
+    pub fn append(&self, path: &Path) -> io::Result<()> {
+        use std::io::Write;
+        let line = format!(
+            "\n{{\"seconds\":{:.1},\"programs\":{},\"corpus\":{},\"cases\":{},\"rate\":{:.1}}}\n",
+            self.seconds, self.programs, self.corpus, self.cases, self.programs_per_second
+        );
+        std::fs::OpenOptions::new().append(true).create(true).open(path)?.write_all(line.as_bytes())
+    }
 }

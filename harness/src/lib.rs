@@ -8,6 +8,7 @@ pub mod freezer;
 pub mod jail;
 pub mod link;
 pub mod oracles;
+mod pace;
 pub mod pair;
 mod renumber;
 pub mod target;

@@ -147,14 +147,12 @@ impl Link {
     fn point(&mut self, rest: &[u8]) -> Result<i64, LinkError> {
         let garbage = |what: &str| LinkError::Garbage(what.to_owned());
         let freezer = self.freezer.as_mut().ok_or_else(|| garbage("a checkpoint nobody asked for"))?;
-        let &[pid, asked, result] = rest.as_chunks::<4>().0 else {
+        let mut words =
+            rest.chunks_exact(4).map(|word| i32::from_le_bytes(word.try_into().unwrap_or_default()));
+        let (Some(pid), Some(asked), Some(result)) = (words.next(), words.next(), words.next()) else {
             return Err(garbage("a checkpoint without its words"));
         };
-        let point = Point {
-            pid: i32::from_le_bytes(pid),
-            asked: u32::from_le_bytes(asked),
-            result: i32::from_le_bytes(result),
-        };
+        let point = Point { pid, asked: asked as u32, result };
         let next = freezer.next(point);
         if let Some((to, from)) = next.pipes {
             (self.to, self.from) = (to, from);

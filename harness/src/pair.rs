@@ -2,6 +2,7 @@
 
 use crate::link::{Environment, LinkError, StopWhen};
 use crate::oracles::{self, Evidence, Finding};
+use crate::pace::{self, Pace};
 use crate::renumber;
 use crate::target::{Instance, Slot, Target, TargetError};
 use parallax_corpus::compile::{Mode, compile, request};
@@ -92,6 +93,11 @@ struct Side {
     restarts: u64,
     used: bool,
     stop: Option<StopWhen>,
+    pace: Pace,
+    /// It has not answered any program since it was started: the first takes longer.
+    cold: bool,
+    /// When something was sent last.
+    sent: Instant,
 }
 
 /// The traces that came, and why not all did.
@@ -105,7 +111,18 @@ struct Answer {
 impl Side {
     fn start(target: Arc<dyn Target>, slot: Slot) -> Result<Side, TargetError> {
         let (instance, environment) = launch(&*target, &slot, None)?;
-        Ok(Side { target, slot, instance: Some(instance), environment, restarts: 0, used: false, stop: None })
+        Ok(Side {
+            target,
+            slot,
+            instance: Some(instance),
+            environment,
+            restarts: 0,
+            used: false,
+            stop: None,
+            pace: Pace::default(),
+            cold: true,
+            sent: Instant::now(),
+        })
     }
 
     fn instance(&mut self) -> Result<&mut Box<dyn Instance>, TargetError> {
@@ -113,6 +130,7 @@ impl Side {
             let (instance, environment) = launch(&*self.target, &self.slot, self.stop.clone())?;
             self.environment = environment;
             self.instance = Some(instance);
+            self.cold = true;
         }
         self.instance.as_mut().ok_or_else(|| TargetError::Start {
             target: self.target.name(),
@@ -149,6 +167,17 @@ impl Side {
         Duration::from_millis(self.target.patience_ms() / haste + each * programs as u64)
     }
 
+    /// Time for the answer to a whole batch. Who hurries suspects a side as soon as it takes much longer than usual:
+    /// that only has the batch run again.
+    fn patience_of_batch(&self, programs: usize, how: RunOptions) -> Duration {
+        let most = self.patience(programs, how);
+        if how.haste > 1 && programs >= pace::SMALLEST && !self.cold {
+            most.min(self.pace.suspects_after(programs, Duration::from_micros(u64::from(how.block_us) * 2)))
+        } else {
+            most
+        }
+    }
+
     /// Sends a request of so many programs.
     fn send(
         &mut self,
@@ -158,14 +187,17 @@ impl Side {
     ) -> Result<Result<(), LinkError>, TargetError> {
         self.used = true;
         let patience = self.patience(programs, how);
-        Ok(self.instance()?.link().send(request, patience))
+        let sent = self.instance()?.link().send(request, patience);
+        self.sent = Instant::now();
+        Ok(sent)
     }
 
     fn receive(&mut self, codes: &[&Code], each: bool, how: RunOptions) -> Answer {
         let mut traces = Vec::with_capacity(codes.len());
         let mut error = None;
         for part in codes.chunks(if each { 1 } else { codes.len().max(1) }) {
-            match self.receive_part(part, self.patience(part.len(), how)) {
+            let patience = if each { self.patience(1, how) } else { self.patience_of_batch(part.len(), how) };
+            match self.receive_part(part, patience) {
                 Ok(part) => traces.extend(part),
                 Err(e) => {
                     error = Some(e);
@@ -173,6 +205,10 @@ impl Side {
                 }
             }
         }
+        if !each && !self.cold && error.is_none() && how.haste > 1 && codes.len() >= pace::SMALLEST {
+            self.pace.note(self.sent.elapsed(), codes.len());
+        }
+        self.cold &= traces.is_empty();
         Answer { traces, error, each }
     }
 
@@ -221,22 +257,29 @@ impl Side {
     ) -> Result<Vec<(Trace, String)>, TargetError> {
         let mut done: Vec<(Trace, String)> = Vec::with_capacity(codes.len());
         let mut answer = first;
+        let mut suspected = false;
         loop {
             done.extend(answer.traces.into_iter().map(|trace| (trace, String::new())));
-            let Some(error) = answer.error else { return Ok(done) };
+            let Some(error) = answer.error else { break };
             let words = self.bury();
             if matches!(error, LinkError::Stopped) {
                 return Err(TargetError::Stopped);
             }
             if answer.each || codes.len() - done.len() == 1 {
                 done.push((Trace::lost(end_of(&error), codes[done.len()].calls.len()), words));
+            } else {
+                suspected |= matches!(error, LinkError::Timeout(_)) && how.haste > 1;
             }
             let rest = &codes[done.len()..];
             answer = match rest {
-                [] => return Ok(done),
+                [] => break,
                 _ => self.ask(rest, how)?,
             };
         }
+        if suspected && done.iter().all(|(trace, _)| !matches!(trace.end, End::Hung | End::Crashed)) {
+            self.pace.was_wrong();
+        }
+        Ok(done)
     }
 
     /// Sends programs and waits for their answers, one by one.
@@ -316,6 +359,11 @@ impl Pair {
     /// How often the target had to be started again.
     pub fn restarts(&self) -> u64 {
         self.target.restarts
+    }
+
+    /// What checkpoints have cost the target's instance so far, by steps.
+    pub fn point_times(&mut self) -> Vec<(&'static str, Duration)> {
+        self.target.instance.as_mut().map(|i| i.link().point_times()).unwrap_or_default()
     }
 
     /// The worlds of both sides: native, target.

@@ -100,6 +100,10 @@ pub trait Target: Send + Sync {
     fn pairs_a_core(&self) -> usize {
         4
     }
+    /// Whether it has a hand in programs at their checkpoints: then each program is given one.
+    fn has_points(&self) -> bool {
+        false
+    }
     /// The layer's own program, where it has one.
     fn path(&self) -> Option<PathBuf> {
         None

@@ -126,6 +126,20 @@ fn a_wrapper_from_a_private_folder_finds_its_files_and_changes_nothing() {
     assert_eq!(result.finding, None);
 }
 
+/// docs/findings/gvisor-hang.md: a layer that takes a key of no value for one stops the program.
+#[test]
+fn a_program_stopped_by_a_key_of_no_value_is_continued() {
+    let Some(target) = layer("gvisor") else { return };
+    let mut pair = Pair::start(target, Slot::default()).unwrap();
+    let settings = "{ICRNL, OPOST|ONLCR, B38400|CS8|CREAD, ISIG, 3, 28, 127, 21, 4, 0, 1}";
+    let after = parse(&format!("ioctl$tcsets(0, {settings})\nwrite$keys(3, \"\\x00\")\n")).unwrap();
+    let before = parse(&format!("write$keys(3, \"a\\n\\x00\")\nioctl$tcsets(0, {settings})\n")).unwrap();
+    for result in pair.run(&[after, before], RunOptions::SEARCH).unwrap() {
+        assert_eq!((result.native.end, result.target.end), (End::Exited, End::Exited));
+    }
+    assert_eq!(pair.restarts(), 0);
+}
+
 /// No test, but the other process of the tests below: starts a layer and holds it until it is killed.
 #[test]
 fn hold() {

@@ -205,3 +205,22 @@ fn classes_of_older_files_are_still_read() -> Checked {
     }
     Ok(())
 }
+
+#[test]
+fn of_a_kernels_text_only_the_promised_lines_are_compared() -> Checked {
+    for (source, compared) in [
+        ("r0 = openat$fdinfo3(O_RDONLY)\nreadv(r0, [out[32]])", false),
+        ("r0 = openat$fdinfo3(O_RDONLY)\nr1 = dup(r0)\nread(r1, out[32])", false),
+        ("r0 = openat$fdinfo3(O_RDONLY)\nr1 = memfd_create(0)\nread(r1, out[32])", true),
+        ("r1 = memfd_create(0)\nread(r1, out[32])", true),
+    ] {
+        let code = code(source)?;
+        let native = blank(&code);
+        let mut target = native.clone();
+        let call = code.own - 1;
+        target.outcomes[call].out[5] = 7;
+        let finding = judge(Evidence { code: &code, native: &native, target: &target });
+        assert_eq!(finding.is_some(), compared, "{source}");
+    }
+    Ok(())
+}

@@ -32,8 +32,8 @@ pub struct Provenance {
 pub enum Verdict {
     /// A case.
     Case(Box<Repro>),
-    /// A case that is there already.
-    Known(Signature),
+    /// A case that is there already, and the program as far as it was cut down.
+    Known(Signature, Program),
     /// Not believed.
     Doubt(Doubt),
 }
@@ -71,7 +71,7 @@ pub fn investigate(
     let meant = |f: &Finding| f.same_core(&small.finding);
     let likely = small.finding.signature();
     if known(&likely) {
-        return Ok(Verdict::Known(likely));
+        return Ok(Verdict::Known(likely, small.program));
     }
     let confirmed = match confirm(pair, &small.program, &meant, ladder, RunOptions::PATIENT)? {
         Ok(confirmed) => confirmed.laid(&small.program, &small.finding, release.as_deref()),
@@ -79,7 +79,7 @@ pub fn investigate(
     };
     let signature = confirmed.finding.signature();
     if known(&signature) {
-        return Ok(Verdict::Known(signature));
+        return Ok(Verdict::Known(signature, small.program));
     }
     let mut repro = repro_of(&small.program, &signature, confirmed, pair.environments(), from);
     repro.history = vec![
@@ -121,7 +121,7 @@ fn waverer(
     }
     let signature = Finding { oracle: "repeat".to_owned(), ..finding.clone() }.signature();
     if known(&signature) {
-        return Ok(Verdict::Known(signature));
+        return Ok(Verdict::Known(signature, program));
     }
     let mut last = None;
     for _ in 0..2 {

@@ -3,13 +3,20 @@
 //! [`confirm`] asks whether a finding is real: each side against itself, k of n, up the isolation ladder.
 //! [`minimize`] cuts the program to what the finding needs. [`cause`] finds the call that brought a wrong state about.
 //! [`investigate`] does all of that and ends in a case or a doubt. [`expect`] knows what need not be told, [`store`]
-//! keeps the cases. Searching is the `fuzzer` crate's.
+//! keeps the cases of one campaign. [`db`] follows the cases of all campaigns over time; [`severity`] and [`explain`]
+//! say of each how bad it is and what it means; [`stats`] and [`results`] read what campaigns and replays leave behind.
+//! Searching is the `fuzzer` crate's.
 
 pub mod cause;
 pub mod confirm;
+pub mod db;
 pub mod expect;
+pub mod explain;
 pub mod investigate;
 pub mod minimize;
+pub mod results;
+pub mod severity;
+pub mod stats;
 pub mod store;
 
 use parallax_corpus::Program;

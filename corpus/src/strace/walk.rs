@@ -1,13 +1,15 @@
 //! Going through a recording in order: who has which descriptors, and what each call becomes.
 
+mod learn;
+mod world;
+
 use super::Origin;
-use super::files::{Files, absolute};
+use super::files::Files;
 use super::lex::{Event, Happened, forks};
 use super::parts::*;
-use super::pick::{Picked, World, pick};
+use super::pick::{Picked, pick};
 use super::say;
 use super::value::Value;
-use crate::check::NO_FD;
 use crate::desc::{
     self, FD_ANY, FD_DIR, FD_FILE, FD_NODE, FD_PIPE, FD_PTM, FD_SOCK, FD_TTY, FdKinds, From, Id, Kind, Ty,
 };
@@ -427,142 +429,6 @@ impl Walk {
         }
         files
     }
-
-    /// What a call shows about files and descriptors.
-    fn learn(&mut self, event: &Event) {
-        let fd = event.arg(0).word(None).unwrap_or(u64::MAX);
-        self.standard_hint(event, fd);
-        let Some(ret) = event.ok() else { return };
-        let held = self.process().fds.get(&fd).cloned();
-        match event.name.as_str() {
-            "getcwd" => {
-                if let (false, Some(Value::Text(path, _))) =
-                    (self.process().moved, event.args.first().map(Value::after))
-                {
-                    let path = String::from_utf8_lossy(path).into_owned();
-                    self.files.started_in(&path);
-                }
-            }
-            "read" | "pread64" => {
-                if let (Some(held), Some(Value::Text(data, _))) = (&held, event.args.get(1).map(Value::after))
-                {
-                    let at = if event.name == "read" { held.at } else { event.arg(3).word(None) };
-                    if let (Some(node), Some(at)) = (held.node, at) {
-                        self.files.learn(node, at, data);
-                    }
-                }
-                if event.name == "read" {
-                    if let Some(held) = self.process().fds.get_mut(&fd) {
-                        held.at = held.at.map(|at| at + ret.max(0) as u64);
-                    }
-                }
-            }
-            "lseek" => {
-                if let Some(held) = self.process().fds.get_mut(&fd) {
-                    held.at = Some(ret.max(0) as u64);
-                }
-            }
-            "getdents64" | "fchdir" => {
-                if let Some(node) = held.and_then(|h| h.node) {
-                    self.files.holds(node);
-                }
-            }
-            "mkdir" | "mkdirat" | "chdir" => self.learn_path(event, |files, node| files.holds(node)),
-            "openat" | "open" => {
-                let flags = event.args.iter().find_map(|v| v.word(None).filter(|_| is_flags(v))).unwrap_or(0);
-                if flags & 0o200000 != 0 {
-                    self.learn_path(event, |files, node| files.holds(node));
-                }
-            }
-            "readlink" | "readlinkat" => {
-                let target = event.args.iter().rev().find_map(|v| match v.after() {
-                    Value::Text(target, _) => Some(target.clone()),
-                    _ => None,
-                });
-                self.learn_path(event, |files, node| {
-                    files.nodes[node].kind = Some(NodeKind::Link);
-                    files.nodes[node].target = target.clone().unwrap_or_default();
-                });
-            }
-            name if name.contains("stat") => self.learn_stat(event, held.and_then(|h| h.node)),
-            _ => {}
-        }
-    }
-
-    fn learn_stat(&mut self, event: &Event, of: Option<NodeId>) {
-        let find = |names: [&str; 2]| {
-            let value = |name: &str| event.args.iter().find_map(|v| v.after().entry(name)?.word(None));
-            value(names[0]).or_else(|| value(names[1]))
-        };
-        let Some(mode) = find(["st_mode", "stx_mode"]) else { return };
-        let size = find(["st_size", "stx_size"]).unwrap_or(0);
-        let kind = match mode & 0o170000 {
-            0o040000 => NodeKind::Dir,
-            0o120000 => NodeKind::Link,
-            _ => NodeKind::File,
-        };
-        let set = move |files: &mut Files, node: NodeId| {
-            files.nodes[node].kind = Some(kind);
-            files.nodes[node].size = size;
-        };
-        let named = event.args.iter().any(|v| matches!(v, Value::Text(t, _) if !t.is_empty()));
-        match of {
-            Some(node) if !named => set(&mut self.files, node),
-            _ if named => self.learn_path(event, set),
-            _ => {}
-        }
-    }
-
-    fn learn_path(&mut self, event: &Event, set: impl FnOnce(&mut Files, NodeId)) {
-        let Some(k) = event.args.iter().position(|v| matches!(v, Value::Text(..))) else { return };
-        let Value::Text(text, _) = event.arg(k).clone() else { return };
-        let dir = k.checked_sub(1).and_then(|k| event.arg(k).word(None)).filter(|n| *n as i32 != -100);
-        let node = self.node_at(dir, &text);
-        set(&mut self.files, node);
-    }
-
-    fn node_at(&mut self, dir: Option<u64>, text: &[u8]) -> NodeId {
-        let below = dir.and_then(|fd| self.process().fds.get(&fd).and_then(|h| h.node));
-        let base = below.unwrap_or(self.process().cwd);
-        let base = self.files.nodes.get(base).map_or_else(|| self.files.start.clone(), |n| n.path.clone());
-        let text: String = String::from_utf8_lossy(text).replace('\0', "?").chars().take(4096).collect();
-        let path = absolute(&base, &text);
-        self.files.node(&path)
-    }
-
-    /// Whether 0, 1 and 2 are a terminal.
-    fn standard_hint(&mut self, event: &Event, fd: u64) {
-        let opened = self.process().fds.get(&fd).map(|held| held.object);
-        if fd > 2 || opened.is_some_and(|object| self.objects[object].made.is_some()) {
-            return;
-        }
-        if event.name == "ioctl" {
-            let is = match (event.ok(), event.errno()) {
-                (Some(_), _) => Standard::Terminal,
-                (None, "ENOTTY" | "EINVAL") => Standard::Other,
-                _ => return,
-            };
-            self.hints.entry(fd).or_insert(is);
-        }
-    }
-
-    /// What a standard descriptor is that nobody has opened.
-    fn standard(&mut self, number: u64) -> Option<ObjectId> {
-        let any = self.standard.values().any(|s| *s == Standard::Terminal);
-        let is = match self.standard.get(&number) {
-            Some(is) => *is,
-            None if any => Standard::Terminal,
-            None => Standard::Other,
-        };
-        match (is, number) {
-            (Standard::Terminal, _) => {
-                self.objects.push(Object { made: None, number, kinds: FD_TTY, peer: None });
-                Some(self.objects.len() - 1)
-            }
-            (Standard::Other, 0) => self.added("openat$null", vec![Part::Word(0)], 0, desc::FD_DEV),
-            (Standard::Other, _) => self.added("pipe", vec![Part::Out(0)], 1, FD_PIPE),
-        }
-    }
 }
 
 /// What calls of one family have in common: `rename` of renameat2.
@@ -580,10 +446,6 @@ fn makes_path(desc: &'static desc::Desc, name: &str) -> bool {
             _ => false,
         })
     })
-}
-
-fn is_flags(value: &Value) -> bool {
-    matches!(value, Value::Bits(_)) || matches!(value, Value::Name(n) if n.starts_with("O_"))
 }
 
 /// A child begins with its parent's descriptors.
@@ -606,93 +468,6 @@ fn out_word(value: Option<&Value>, off: u16) -> Option<u64> {
         other => other.entry("cmsg_data")?.entries(),
     };
     entries.get(at).or(entries.first())?.1.word(None)
-}
-
-impl World for Walk {
-    fn fd(&mut self, number: u64) -> (Part, FdKinds) {
-        if (number as i32) < 0 {
-            return (Part::Word(number), 0);
-        }
-        if let Some(held) = self.process().fds.get(&number).cloned() {
-            let object = &self.objects[held.object];
-            let part =
-                if object.made.is_some() { Part::Object(held.object) } else { Part::Word(object.number) };
-            return (part, object.kinds);
-        }
-        if number <= 2 && !self.process().fds.contains_key(&number) {
-            if let Some(object) = self.standard(number) {
-                self.process().fds.insert(number, Held { object, node: None, at: None });
-                return self.fd(number);
-            }
-        }
-        (Part::Word(if number > 9 && number <= 63 || number == 100 { number } else { NO_FD }), 0)
-    }
-
-    fn pid(&mut self, number: u64, ok: bool) -> Result<Part, String> {
-        if number == 0 {
-            return Ok(Part::Word(0));
-        }
-        if (number as i32) < 0 {
-            return Err("names a process group by a negative number".to_owned());
-        }
-        let own = self.now;
-        if let Some(object) = self.process().children.get(&number).copied() {
-            return Ok(Part::Object(object));
-        }
-        if number == own || self.leaders.get(&number) == Some(&own) {
-            let object = match self.process().own {
-                Some(object) => object,
-                None => self.added("getpid", Vec::new(), 0, 0).ok_or("getpid is not described")?,
-            };
-            self.process().own = Some(object);
-            return Ok(Part::Object(object));
-        }
-        Ok(Part::Word(if ok { 0 } else { desc::NO_PID }))
-    }
-
-    fn timer(&mut self, number: u64) -> Part {
-        self.process().timers.get(&number).map_or(Part::Word(u64::MAX), |object| Part::Object(*object))
-    }
-
-    fn id(&mut self, id: Id, number: u64) -> Part {
-        self.process().ids.get(&(id, number)).map_or(Part::Word(u64::MAX), |object| Part::Object(*object))
-    }
-
-    fn page(&mut self, address: u64, makes: bool) -> Part {
-        let process = self.process();
-        let inside = |(start, length, ..): &&(u64, u64, ObjectId, u64)| {
-            address >= *start && address - start < (*length).max(1)
-        };
-        match process.pages.iter().rev().find(inside) {
-            Some((start, _, object, page)) if !makes => {
-                let offset = (address - start) / 4096;
-                if offset == 0 { Part::Object(*object) } else { Part::Word(page + 4096 * offset.min(3)) }
-            }
-            Some((start, _, _, page)) => Part::Word(page + 4096 * ((address - start) / 4096).min(3)),
-            None => {
-                let page = process.next_page;
-                process.next_page = (page + 1) % 9;
-                Part::Word(wire::WINDOW + 4096 * page)
-            }
-        }
-    }
-
-    fn path(&mut self, dir: Option<u64>, text: &[u8]) -> Part {
-        if text.is_empty() {
-            return Part::Bytes(Vec::new());
-        }
-        let node = self.node_at(dir, text);
-        let below = dir.and_then(|fd| self.process().fds.get(&fd).and_then(|h| h.node));
-        Part::Path(node, below)
-    }
-
-    fn kinds_at(&mut self, dir: Option<u64>, text: &[u8]) -> FdKinds {
-        let node = self.node_at(dir, text);
-        match self.files.nodes.get(node).and_then(|n| n.kind) {
-            Some(NodeKind::Dir) => FD_DIR | FD_NODE,
-            _ => FD_FILE | FD_NODE,
-        }
-    }
 }
 
 /// Kinds of what a descriptor of the program's own terminal is.

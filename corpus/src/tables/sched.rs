@@ -106,7 +106,7 @@ pub const CALLS: &[Desc] = &[
     sched("set_mempolicy", 238, args!["mode": Ty::Enum(&MPOL), "nodemask": ZERO, "maxnode": ZERO]).since("2.6.7"),
     // FUTEX_WAKE: nobody waits, so nobody is woken.
     futex("futex$wake", args!["uaddr": WORD, "op": Ty::OneOf(&[1, 1 | PRIVATE]), "val": HOW_MANY]),
-    // FUTEX_WAIT: nobody wakes, so the time runs out, or the word is another one.
+    // FUTEX_WAIT: nobody else has that word, so the time runs out, or the word is another one.
     futex("futex$wait", args!["uaddr": WORD, "op": Ty::OneOf(&[0, PRIVATE]), "val": EXPECTED, "timeout": in_struct(SHORT_IN, 16)])
         .blocks()
         .weight(2),
@@ -117,6 +117,14 @@ pub const CALLS: &[Desc] = &[
     futex("futex$wake_bitset", args!["uaddr": WORD, "op": Ty::OneOf(&[10, 10 | PRIVATE]), "val": HOW_MANY, "timeout": ZERO, "uaddr2": ZERO, "val3": Ty::OneOf(&[0xffff_ffff, 1, 0])])
         .weight(2)
         .since("2.6.25"),
+    // A word in the window is the same one for several calls: one task waits, another wakes it.
+    futex("futex$wait_at", args!["uaddr": Ty::Page, "op": Ty::OneOf(&[PRIVATE, PRIVATE, 0]), "val": Ty::OneOf(&[0, 0, 0, 1]), "timeout": ZERO])
+        .needs(NEED_MEM)
+        .blocks()
+        .weight(2),
+    futex("futex$wake_at", args!["uaddr": Ty::Page, "op": Ty::OneOf(&[1 | PRIVATE, 1 | PRIVATE, 1]), "val": HOW_MANY])
+        .needs(NEED_MEM)
+        .weight(2),
     futex("futex$requeue", args!["uaddr": WORD, "op": Ty::OneOf(&[3, 3 | PRIVATE]), "val": HOW_MANY, "val2": HOW_MANY, "uaddr2": WORD]),
     futex("futex$cmp_requeue", args!["uaddr": WORD, "op": Ty::OneOf(&[4, 4 | PRIVATE]), "val": HOW_MANY, "val2": HOW_MANY, "uaddr2": WORD, "val3": EXPECTED]),
     futex("futex$wake_op", args!["uaddr": WORD, "op": Ty::OneOf(&[5, 5 | PRIVATE]), "val": HOW_MANY, "val2": HOW_MANY, "uaddr2": WORD, "val3": Ty::Enum(&WAKE_OP)]),

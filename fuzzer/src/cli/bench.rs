@@ -2,14 +2,16 @@
 
 use super::{TargetArgs, code, cores, pairs};
 use libafl_bolts::rands::StdRand;
-use parallax_corpus::{Call, CallId, Program, tables};
+use parallax_corpus::{Call, CallId, End, Program, tables};
 use parallax_fuzzer::generate::Generator;
+use parallax_fuzzer::points;
 use parallax_fuzzer::tally::Weights;
 use parallax_harness::bare::fork_loop;
-use parallax_harness::pair::{Pair, RunOptions, Times};
+use parallax_harness::pair::{Pair, PairResult, RunOptions, Times};
 use parallax_harness::target::Target;
 use parallax_harness::targets::{self, native::Native};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +23,9 @@ use std::time::{Duration, Instant};
   parallax bench --target gvisor:ptrace --rounds 5
   parallax bench --json | jq '.targets[0].programs_per_second'
 
-Figures are medians of the rounds. A program has 10 generated calls and its probes; it runs on both sides. The bare
-loop only forks, exits and waits, on as many cores. On a shared machine only the ratios mean something.")]
+Figures are medians of the rounds. A program has 10 generated calls and its probes; it runs on both sides. Programs
+that hang or kill the layer are left out, and measured beside the others. The bare loop only forks, exits and waits, on
+as many cores. On a shared machine only the ratios mean something.")]
 pub struct Options {
     #[command(flatten)]
     target: TargetArgs,
@@ -50,8 +53,15 @@ struct Report {
 struct Figures {
     target: String,
     version: String,
+    /// Different programs in the mix.
+    programs: usize,
+    /// Of programs that the layer survives.
     programs_per_second: f64,
     programs_per_second_one_core: f64,
+    /// Of all programs.
+    programs_per_second_with_hangs: f64,
+    /// Programs that hung or killed the layer when all were run for the first time, by their first call.
+    hangs: BTreeMap<&'static str, u64>,
     /// Programs of as many calls of getpid() on all cores: what transport, child and judging cost by themselves.
     getpid_programs_per_second: f64,
     scaling: f64,
@@ -61,12 +71,30 @@ struct Figures {
     blocked_percent: f64,
     /// Where a worker's time goes, percent.
     time: Vec<(&'static str, f64)>,
+    /// What a checkpoint costs, where the target has a hand in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoints: Option<Checkpoints>,
+}
+
+/// Checkpoints of the simplest program that has one.
+#[derive(Debug, Serialize)]
+struct Checkpoints {
+    per_second_one_core: f64,
+    per_second: f64,
+    /// The steps of one, in milliseconds, with all cores busy.
+    milliseconds: Vec<(&'static str, f64)>,
 }
 
 /// Calls in a program.
 const CALLS: usize = 10;
 /// Different programs in the mix.
 const PROGRAMS: usize = 2048;
+/// The same where each is dumped and restored.
+const POINTED: usize = 128;
+/// Programs in one batch.
+const BATCH: usize = 64;
+/// The same.
+const POINTED_BATCH: usize = 4;
 
 /// Runs it.
 pub fn run(options: &Options) -> anyhow::Result<u8> {
@@ -99,6 +127,17 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
             "  {:.0} programs/s of {CALLS} generated calls on {cores} cores, {:.0} on one: {:.2} times",
             f.programs_per_second, f.programs_per_second_one_core, f.scaling
         )?;
+        let hangs: u64 = f.hangs.values().sum();
+        if hangs > 0 {
+            let named: Vec<String> = f.hangs.iter().map(|(call, n)| format!("{call}: {n}")).collect();
+            writeln!(
+                out,
+                "  {:.0} with those among them that hang or kill the layer: {hangs} of {}, by their first calls {}",
+                f.programs_per_second_with_hangs,
+                f.programs,
+                named.join(", ")
+            )?;
+        }
         writeln!(
             out,
             "  {:.0} programs/s of {CALLS} times getpid() on {cores} cores",
@@ -112,6 +151,16 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         for (what, percent) in &f.time {
             writeln!(out, "  {percent:5.1}%  {what}")?;
         }
+        if let Some(c) = &f.checkpoints {
+            writeln!(
+                out,
+                "  {:.0} checkpoints/s on {cores} cores, {:.0} on one; of each:",
+                c.per_second, c.per_second_one_core
+            )?;
+            for (what, ms) in &c.milliseconds {
+                writeln!(out, "  {ms:5.2} ms {what}")?;
+            }
+        }
     }
     Ok(code::OK)
 }
@@ -122,29 +171,38 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// Programs of exactly [`CALLS`] calls that both worlds can run.
-fn programs(pair: &Pair) -> Vec<Program> {
+fn programs(pair: &Pair, points: bool) -> Vec<Program> {
     let allowed: Vec<bool> = (0..tables::all().len())
         .map(|k| CallId::from_index(k).is_some_and(|call| pair.can_run(call)))
         .collect();
     let generator = Generator::new(&allowed);
     let weights = Weights::even();
     let mut dice = StdRand::with_seed(1);
-    let mut programs = Vec::with_capacity(PROGRAMS);
-    while programs.len() < PROGRAMS {
+    let count = if points { POINTED } else { PROGRAMS };
+    let mut programs = Vec::with_capacity(count);
+    while programs.len() < count {
         let mut program = generator.generate(&mut dice, &weights);
         while program.calls.len() < CALLS {
             generator.append(&mut dice, &weights, &mut program, None);
         }
         program.calls.truncate(CALLS);
+        if points {
+            points::ensure(&mut dice, &generator, &weights, &mut program);
+        }
         programs.push(program);
     }
     programs
 }
 
-/// The simplest program of [`CALLS`] calls.
-fn simple() -> Program {
-    let getpid = CallId::named("getpid").map(|id| Call::new(id, Vec::new()));
-    Program { calls: getpid.into_iter().cycle().take(CALLS).collect() }
+/// The simplest program of [`CALLS`] calls, one of them a checkpoint if there is to be one.
+fn simple(points: bool) -> Program {
+    let call = |name| CallId::named(name).map(|id| Call::new(id, Vec::new()));
+    let mut calls: Vec<Call> = call("getpid").into_iter().cycle().take(CALLS).collect();
+    if points {
+        calls.truncate(CALLS - 1);
+        calls.extend(call("checkpoint"));
+    }
+    Program { calls }
 }
 
 fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64) -> anyhow::Result<Figures> {
@@ -152,25 +210,30 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     let mut workers = pairs(target, a_core * cores)?;
     // The first core's pairs first, so that a prefix of the list is one core.
     workers = by_core(workers, cores);
-    let programs = programs(&workers[0]);
+    let everything = programs(&workers[0], target.has_points());
     let time = Duration::from_secs(options.seconds);
-    let (mut all, mut one, mut getpid) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut all, mut one, mut getpid, mut hanging) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // Once over everything first, for warmth and for the counts.
-    let (ok, calls, blocked) = warm_up(&mut workers, &programs)?;
+    let Warm { ok, calls, blocked, hangs, programs } = warm_up(&mut workers, &everything)?;
     let before: Vec<Times> = workers.iter().map(|p| p.times).collect();
     let mut wall = Duration::ZERO;
+    let batch = if target.has_points() { POINTED_BATCH } else { BATCH };
     for _ in 0..options.rounds {
-        one.push(rate(&mut workers[..a_core], &programs, time)?);
-        all.push(rate(&mut workers, &programs, time)?);
+        one.push(rate(&mut workers[..a_core], &programs, time, batch)?);
+        all.push(rate(&mut workers, &programs, time, batch)?);
         wall += time;
     }
     // The first worker ran in both measurements.
     let spent = workers[0].times;
-    let simple = vec![simple(); 64 * workers.len()];
+    let simple = vec![simple(target.has_points()); BATCH * workers.len()];
     for _ in 0..options.rounds {
-        getpid.push(rate(&mut workers, &simple, time)?);
+        getpid.push(rate(&mut workers, &simple, time, batch)?);
+        if !hangs.is_empty() {
+            hanging.push(rate(&mut workers, &everything, time, batch)?);
+        }
     }
     let (all, one) = (median(all), median(one));
+    let with_hangs = if hangs.is_empty() { all } else { median(hanging) };
     let part =
         |now: Duration, then: Duration| (now - then).as_secs_f64() / (2.0 * wall.as_secs_f64()) * 100.0;
     let then = before[0];
@@ -181,20 +244,49 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
         ("waiting on for the target", part(spent.target, then.target)),
         ("judging", part(spent.judge, then.judge)),
     ];
+    let checkpoints = target.has_points().then(|| checkpoints(&mut workers, a_core, options)).transpose()?;
     let rest = 100.0 - parts.iter().map(|p| p.1).sum::<f64>();
     parts.push(("rest (reading traces, threads)", rest.max(0.0)));
     Ok(Figures {
         target: target.name(),
         version: target.version()?,
+        programs: everything.len(),
         programs_per_second: all,
         programs_per_second_one_core: one,
+        programs_per_second_with_hangs: with_hangs,
+        hangs,
         getpid_programs_per_second: median(getpid),
         scaling: all / one.max(1e-9),
         of_fork_loop: all / forks.max(1e-9),
         calls_ok_percent: 100.0 * ok as f64 / calls.max(1) as f64,
-        blocked_percent: 100.0 * blocked as f64 / PROGRAMS as f64,
+        blocked_percent: 100.0 * blocked as f64 / everything.len().max(1) as f64,
         time: parts,
+        checkpoints,
     })
+}
+
+/// What checkpoints alone cost.
+fn checkpoints(workers: &mut [Pair], a_core: usize, options: &Options) -> anyhow::Result<Checkpoints> {
+    let time = Duration::from_secs(options.seconds);
+    let simple = vec![simple(true); BATCH * workers.len()];
+    let (mut one, mut all) = (Vec::new(), Vec::new());
+    let mut spent: BTreeMap<&'static str, Duration> = BTreeMap::new();
+    let mut count = 0.0;
+    for _ in 0..options.rounds {
+        one.push(rate(&mut workers[..a_core], &simple, time, POINTED_BATCH)?);
+        let before: BTreeMap<_, _> = workers[0].point_times().into_iter().collect();
+        let begin = Instant::now();
+        all.push(rate(workers, &simple, time, POINTED_BATCH)?);
+        count += all.last().copied().unwrap_or(0.0) * begin.elapsed().as_secs_f64() / workers.len() as f64;
+        for (what, now) in workers[0].point_times() {
+            // A target that was started again meanwhile counts anew.
+            let then = before.get(what).copied().unwrap_or_default();
+            *spent.entry(what).or_default() += now.saturating_sub(then);
+        }
+    }
+    let each = |time: Duration| 1000.0 * time.as_secs_f64() / f64::max(count, 1.0);
+    let milliseconds = spent.into_iter().map(|(what, time)| (what, each(time))).collect();
+    Ok(Checkpoints { per_second_one_core: median(one), per_second: median(all), milliseconds })
 }
 
 /// Brings pairs that were spread over the cores in turn into the order of their cores.
@@ -204,21 +296,43 @@ fn by_core(pairs: Vec<Pair>, cores: usize) -> Vec<Pair> {
     indexed.into_iter().map(|(_, pair)| pair).collect()
 }
 
-/// Runs every program once; calls that succeeded natively, calls executed, programs that blocked.
-fn warm_up(workers: &mut [Pair], programs: &[Program]) -> anyhow::Result<(u64, u64, u64)> {
+/// What came of running every program once.
+struct Warm {
+    /// Calls that succeeded natively.
+    ok: u64,
+    /// Calls executed.
+    calls: u64,
+    /// Programs that blocked.
+    blocked: u64,
+    /// Programs that hung or killed the layer, by their first call.
+    hangs: BTreeMap<&'static str, u64>,
+    /// The others.
+    programs: Vec<Program>,
+}
+
+/// Runs every program once. What hangs or kills the layer is run again, patiently, before it is believed.
+fn warm_up(workers: &mut [Pair], programs: &[Program]) -> anyhow::Result<Warm> {
     use parallax_corpus::State;
-    let (mut ok, mut calls, mut blocked) = (0, 0, 0);
-    for result in workers[0].run(programs, RunOptions::SEARCH)? {
+    let survived = |result: &PairResult| !matches!(result.target.end, End::Hung | End::Crashed);
+    let mut warm = Warm { ok: 0, calls: 0, blocked: 0, hangs: BTreeMap::new(), programs: Vec::new() };
+    for (program, result) in programs.iter().zip(workers[0].run(programs, RunOptions::SEARCH)?) {
         let own = &result.native.outcomes[..CALLS.min(result.native.outcomes.len())];
-        ok += own.iter().filter(|o| o.ok()).count() as u64;
-        calls += own.iter().filter(|o| !matches!(o.state, State::NotRun | State::Skipped)).count() as u64;
-        blocked += u64::from(own.iter().any(|o| o.state == State::Blocked));
+        warm.ok += own.iter().filter(|o| o.ok()).count() as u64;
+        warm.calls +=
+            own.iter().filter(|o| !matches!(o.state, State::NotRun | State::Skipped)).count() as u64;
+        warm.blocked += u64::from(own.iter().any(|o| o.state == State::Blocked));
+        let again = std::slice::from_ref(program);
+        if survived(&result) || workers[0].run(again, RunOptions::PATIENT)?.iter().all(survived) {
+            warm.programs.push(program.clone());
+        } else if let Some(first) = program.calls.first() {
+            *warm.hangs.entry(first.id.name()).or_default() += 1;
+        }
     }
-    Ok((ok, calls, blocked))
+    Ok(warm)
 }
 
 /// Programs a second on those workers.
-fn rate(workers: &mut [Pair], programs: &[Program], time: Duration) -> anyhow::Result<f64> {
+fn rate(workers: &mut [Pair], programs: &[Program], time: Duration, batch: usize) -> anyhow::Result<f64> {
     let begin = Instant::now();
     let share = programs.len() / workers.len();
     let counts: Vec<anyhow::Result<u64>> = std::thread::scope(|scope| {
@@ -229,7 +343,7 @@ fn rate(workers: &mut [Pair], programs: &[Program], time: Duration) -> anyhow::R
                 scope.spawn(move || -> anyhow::Result<u64> {
                     pair.pin_thread();
                     let mut run = 0;
-                    for batch in programs[k * share..].iter().as_slice().chunks(64).cycle() {
+                    for batch in programs[k * share..].iter().as_slice().chunks(batch).cycle() {
                         if begin.elapsed() >= time {
                             break;
                         }

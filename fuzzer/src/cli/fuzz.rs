@@ -156,6 +156,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         stop_after: options.stop_after,
         seeds: runnable(seeds, &allowed),
         allowed,
+        points: target.has_points(),
         quiet: options.quiet,
         known_cases,
         guidance,
@@ -346,10 +347,10 @@ impl CampaignTriage {
                         program: repro.program,
                     };
                 }
-                Ok(false) => Ok(Verdict::Known),
+                Ok(false) => Ok(Verdict::Known(Some(repro.program))),
                 Err(error) => Err(error.into()),
             },
-            Some(Ok(investigate::Verdict::Known(_))) => Ok(Verdict::Known),
+            Some(Ok(investigate::Verdict::Known(_, program))) => Ok(Verdict::Known(Some(program))),
             Some(Err(TargetError::Stopped)) | None => Ok(Verdict::Undecided),
             Some(Ok(investigate::Verdict::Doubt(_))) => Ok(Verdict::Unstable),
             Some(Err(error)) => Err(error.into()),

@@ -2,15 +2,19 @@
 
 mod bench;
 mod calls;
+mod crew;
 mod expect;
 mod fuzz;
 mod import;
+mod matrix;
 mod minimize;
 mod programs;
 mod record;
 mod replay;
+mod report;
 mod show;
 mod targets;
+mod triage;
 
 use clap::{Args, Parser, Subcommand};
 use parallax_harness::oracles::Class;
@@ -41,6 +45,7 @@ pub mod code {
   parallax fuzz --target gvisor --time 10m        search for differences
   parallax show parallax-out/cases/*.plx          read what was found
   parallax replay parallax-out/cases --json       is it still there? (exit 1 if so)
+  parallax triage serve parallax-out              cases as pages in a browser
   parallax record --target gvisor -- vi notes.txt where does my editor's Linux differ from gVisor's?
 
 Exit codes: 0 nothing diverges, 1 something does, 2 bad input or usage, 3 the target or the jail cannot be had.")]
@@ -55,6 +60,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Run repro files again and say whether they still diverge
     Replay(replay::Options),
+    /// Replay all cases on several versions of a target
+    Matrix(matrix::Options),
     /// Turn recordings of real programs into programs, and run them on both sides
     Import(import::Options),
     /// Run a program under strace and import what it did
@@ -63,6 +70,8 @@ enum Command {
     Show(show::Options),
     /// Cut a repro file's program down further
     Minimize(minimize::Options),
+    /// Follow cases over time: as pages, as files, as a store
+    Triage(triage::Options),
     /// List the targets: what is here, its version, and whether it is active
     Targets(targets::Options),
     /// List the described system calls
@@ -109,10 +118,12 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Replay(options) => replay::run(&options),
+        Command::Matrix(options) => matrix::run(&options),
         Command::Import(options) => import::run(&options),
         Command::Record(options) => record::run(&options),
         Command::Show(options) => show::run(&options),
         Command::Minimize(options) => minimize::run(&options),
+        Command::Triage(options) => triage::run(&options),
         Command::Targets(options) => targets::run(&options),
         Command::Calls(options) => calls::run(&options),
         Command::Bench(options) => bench::run(&options),

@@ -1,13 +1,16 @@
 //! `parallax replay`: is it still there? And programs that are no cases: do both sides agree?
 
+use super::crew::replay_all;
 use super::expect::ExpectArgs;
-use super::{TargetArgs, by_class, code, programs, repro_files};
+use super::report::{ReportArgs, Status, Told};
+use super::{TargetArgs, by_class, code, jobs, programs, repro_files};
 use anyhow::Context as _;
-use parallax_harness::pair::Pair;
-use parallax_harness::target::{Slot, Target, TargetError};
+use parallax_harness::oracles::Signature;
+use parallax_harness::target::{Target, TargetError};
 use parallax_harness::targets::{self, Choice};
-use parallax_replay::{ReplayOutcome, ReplayVerdict, Repro, replay_live, replay_recorded};
-use std::collections::BTreeMap;
+use parallax_replay::{ReplayOutcome, ReplayVerdict, Repro, replay_recorded};
+use parallax_triage::expect::{Day, Entry};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use std::sync::Arc;
   parallax replay case.plx --target gvisor --target-path ./runsc-new --runs 20
   parallax replay cases --recorded                         judge the recordings again, run nothing
   parallax replay vi-programs --target gvisor              programs: text (*.txt) or binary (*.prog)
+  parallax replay cases --target gvisor --expect ours.toml --junit r.xml --sarif r.sarif --github   (docs/ci.md)
   parallax replay cases --json | jq '.[] | select(.verdict == \"gone\")'
 
 Exit codes: 0 nothing diverges, 1 something does, 2 bad input or usage, 3 no target or no jail.")]
@@ -32,10 +36,15 @@ pub struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     runs: u32,
     /// Judge the two recorded traces again; run nothing
-    #[arg(long, conflicts_with_all = ["runs", "target", "target_cmd", "target_path"])]
+    #[arg(long, conflicts_with_all = ["runs", "jobs", "target", "target_cmd", "target_path"])]
     recorded: bool,
     #[command(flatten)]
     expect: ExpectArgs,
+    #[command(flatten)]
+    report: ReportArgs,
+    /// Pairs at once
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
     /// Machine-readable
     #[arg(long)]
     json: bool,
@@ -75,61 +84,95 @@ fn sorted(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
 fn cases(options: &Options) -> anyhow::Result<u8> {
     let mut expectations = options.expect.read()?;
     let files = repro_files(&options.paths)?;
-    let mut repros = Vec::with_capacity(files.len());
-    for file in &files {
-        repros.push((file, Repro::load(file)?));
-    }
-    let mut pairs = Pairs { options, open: BTreeMap::new() };
-    let mut outcomes = Vec::new();
-    let mut out = std::io::stdout().lock();
-    for (file, repro) in &repros {
-        let outcome = if options.recorded {
-            replay_recorded(repro).with_context(|| file.display().to_string())?
-        } else {
-            pairs.replay(repro)?
+    let repros = files.iter().map(|file| Repro::load(file)).collect::<Result<Vec<Repro>, _>>()?;
+    let outcomes = if options.recorded {
+        let judge = |(file, repro): (&PathBuf, &Repro)| {
+            replay_recorded(repro).with_context(|| file.display().to_string())
         };
-        let target = options.target.target.as_deref().unwrap_or(&repro.target_name);
-        let expected = outcome.verdict == ReplayVerdict::StillThere
-            && outcome.other.is_empty()
-            && expectations.silences(target, &outcome.signature);
-        if !options.json {
-            writeln!(out, "{}", line(file, &outcome, expected))?;
-        }
-        outcomes.push((outcome, expected));
-    }
-    if options.json {
-        let told: Result<Vec<_>, _> = outcomes.iter().map(as_json).collect();
-        writeln!(out, "{}", serde_json::to_string_pretty(&told?)?)?;
+        files.iter().zip(&repros).map(judge).collect::<anyhow::Result<Vec<ReplayOutcome>>>()?
     } else {
-        if outcomes.len() > 1 {
-            writeln!(out, "{}", summary(&outcomes))?;
+        live(options, &repros)?
+    };
+    let known: BTreeSet<Signature> = repros.iter().map(|repro| repro.signature.clone()).collect();
+    let known = known.iter().collect();
+    let today = Day::today();
+    let mut told = Vec::with_capacity(outcomes.len());
+    for ((file, repro), outcome) in files.into_iter().zip(repros).zip(outcomes) {
+        let target = options.target.target.as_deref().unwrap_or(&repro.target_name);
+        let as_it_was = outcome.verdict == ReplayVerdict::StillThere && outcome.other.is_empty();
+        let gone = outcome.verdict == ReplayVerdict::Gone;
+        // What the user listed as diverging, and is gone.
+        let listed = |e: &Entry| !e.shipped && !e.is_expired(today) && e.is_about(target, &outcome.signature);
+        let unexpected_fix = gone && expectations.entries().iter().any(listed);
+        let expected = as_it_was && expectations.silences(target, &outcome.signature);
+        told.push(Told {
+            status: Status::of(&outcome, &known),
+            expected,
+            unexpected_fix,
+            file,
+            repro,
+            outcome,
+        });
+    }
+    options.report.tell(&told)?;
+    let mut out = std::io::stdout().lock();
+    if options.json {
+        let values: Result<Vec<_>, _> = told.iter().map(as_json).collect();
+        writeln!(out, "{}", serde_json::to_string_pretty(&values?)?)?;
+    } else {
+        for case in &told {
+            writeln!(out, "{}", line(case))?;
+        }
+        if told.len() > 1 {
+            writeln!(out, "{}", summary(&told))?;
         }
         for text in expectations.told().iter().chain(&expectations.unused()) {
             writeln!(out, "  {text}")?;
         }
     }
-    if outcomes.iter().any(|(o, expected)| o.diverged > 0 && !expected) {
+    if told.iter().any(Told::fails) {
         return Ok(code::DIVERGES);
     }
-    Ok(if outcomes.iter().any(|(o, _)| o.verdict == ReplayVerdict::NotRun) {
-        code::NO_TARGET
-    } else {
-        code::OK
-    })
+    let not_run = told.iter().any(|case| case.outcome.verdict == ReplayVerdict::NotRun);
+    Ok(if not_run { code::NO_TARGET } else { code::OK })
 }
 
-fn as_json((outcome, expected): &(ReplayOutcome, bool)) -> serde_json::Result<serde_json::Value> {
-    let mut value = serde_json::to_value(outcome)?;
-    value["expected"] = (*expected).into();
+/// Replays all cases, those of one target at once.
+fn live(options: &Options, repros: &[Repro]) -> anyhow::Result<Vec<ReplayOutcome>> {
+    let mut groups: BTreeMap<(&str, Option<&str>), Vec<usize>> = BTreeMap::new();
+    for (at, repro) in repros.iter().enumerate() {
+        let key = if options.target.named() {
+            ("", None)
+        } else {
+            (repro.target_name.as_str(), repro.target_command.as_deref())
+        };
+        groups.entry(key).or_default().push(at);
+    }
+    let mut outcomes: Vec<(usize, ReplayOutcome)> = Vec::with_capacity(repros.len());
+    for places in groups.into_values() {
+        let members: Vec<&Repro> = places.iter().map(|at| &repros[*at]).collect();
+        let target = options.target.recorded_or_named(members[0])?;
+        let crew = jobs(target.as_ref(), options.jobs);
+        outcomes.extend(places.iter().copied().zip(replay_all(&target, &members, options.runs, crew)?));
+    }
+    outcomes.sort_by_key(|(at, _)| *at);
+    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+}
+
+fn as_json(told: &Told) -> serde_json::Result<serde_json::Value> {
+    let mut value = serde_json::to_value(&told.outcome)?;
+    value["expected"] = told.expected.into();
+    value["unexpected_fix"] = told.unexpected_fix.into();
+    value["status"] = serde_json::to_value(told.status)?;
     Ok(value)
 }
 
 /// All cases in a line, and those that are news by their class.
-fn summary(outcomes: &[(ReplayOutcome, bool)]) -> String {
-    let count = |verdict| outcomes.iter().filter(|(o, _)| o.verdict == verdict).count();
+fn summary(told: &[Told]) -> String {
+    let count = |verdict| told.iter().filter(|case| case.outcome.verdict == verdict).count();
     let mut classes = BTreeMap::new();
     let mut expected = 0;
-    for (outcome, is_expected) in outcomes {
+    for Told { outcome, expected: is_expected, .. } in told {
         if *is_expected {
             expected += 1;
         } else if outcome.verdict == ReplayVerdict::StillThere {
@@ -142,7 +185,7 @@ fn summary(outcomes: &[(ReplayOutcome, bool)]) -> String {
     let which = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
     format!(
         "{} cases: {} still there{which}, {} gone, {} diverge otherwise, {} could not be run",
-        outcomes.len(),
+        told.len(),
         count(ReplayVerdict::StillThere),
         count(ReplayVerdict::Gone),
         count(ReplayVerdict::Other),
@@ -150,11 +193,15 @@ fn summary(outcomes: &[(ReplayOutcome, bool)]) -> String {
     )
 }
 
-fn line(file: &Path, outcome: &ReplayOutcome, expected: bool) -> String {
+fn line(told: &Told) -> String {
+    let Told { file, outcome, .. } = told;
     let verdict = match outcome.verdict {
-        ReplayVerdict::StillThere if expected => "still there, as expected",
+        ReplayVerdict::StillThere if told.expected => "still there, as expected",
+        ReplayVerdict::StillThere if told.status == Status::Flaky => "still there, flaky",
         ReplayVerdict::StillThere => "still there",
+        ReplayVerdict::Gone if told.unexpected_fix => "gone, though it is expected: take it off the list",
         ReplayVerdict::Gone => "gone",
+        ReplayVerdict::Other if told.status == Status::New => "diverges otherwise, in a new way",
         ReplayVerdict::Other => "diverges otherwise",
         ReplayVerdict::NotRun => "could not be run",
     };
@@ -172,30 +219,6 @@ fn line(file: &Path, outcome: &ReplayOutcome, expected: bool) -> String {
         text.push_str(&format!("\n  native Linux itself answers otherwise than recorded: {change}"));
     }
     text
-}
-
-/// Pairs by target, started when a case needs them.
-struct Pairs<'a> {
-    options: &'a Options,
-    open: BTreeMap<(String, Option<String>), Pair>,
-}
-
-impl Pairs<'_> {
-    fn replay(&mut self, repro: &Repro) -> Result<ReplayOutcome, TargetError> {
-        let key = if self.options.target.named() {
-            (String::new(), None)
-        } else {
-            (repro.target_name.clone(), repro.target_command.clone())
-        };
-        let pair = match self.open.entry(key) {
-            std::collections::btree_map::Entry::Occupied(e) => e.into_mut(),
-            std::collections::btree_map::Entry::Vacant(e) => {
-                let target = self.options.target.recorded_or_named(repro)?;
-                e.insert(Pair::start(target, Slot::default())?)
-            }
-        };
-        replay_live(repro, pair, self.options.runs)
-    }
 }
 
 impl TargetArgs {

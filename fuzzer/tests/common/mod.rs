@@ -135,7 +135,7 @@ impl Triage for Believing {
                 left -= 1;
                 Verdict::Case { signature, calls: program.calls.len(), program }
             } else {
-                Verdict::Known
+                Verdict::Known(None)
             }
         };
         found.into_iter().map(verdict).collect()

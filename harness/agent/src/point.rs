@@ -165,7 +165,14 @@ extern "C" fn helper_main(argv: u64) -> ! {
         // SAFETY: what `arguments` stored, checked to be there.
         let path = unsafe { *(argv as *const u64) };
         const SETFD: u64 = 2;
-        syscall(nr::FCNTL, [FD_HELPER as u64, SETFD, 0, 0, 0, 0]);
+        // What a program holds of ours, it may have to give to whom it restores.
+        for fd in [FD_IN, FD_OUT, FD_HELPER] {
+            syscall(nr::FCNTL, [fd as u64, SETFD, 0, 0, 0, 0]);
+        }
+        // CRIU gives a program without its session's leader the terminal that is its own standard input.
+        if outer::present() {
+            syscall(nr::DUP2, [FD_TERMINAL as u64, 0, 0, 0, 0, 0]);
+        }
         syscall(nr::EXECVE, [path, argv, ENVIRONMENT.load(Relaxed), 0, 0, 0]);
     }
     exit_group(127)

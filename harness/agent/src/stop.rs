@@ -2,6 +2,7 @@
 
 use crate::shared::shared;
 use crate::sys::{nr, syscall};
+use crate::tasks;
 use crate::wire::*;
 use core::arch::asm;
 use core::arch::x86_64::{CpuidResult, __cpuid_count};
@@ -18,6 +19,8 @@ pub fn stop(fill: u64) -> i64 {
         *digest = digest_page(page);
     }
     let pid = syscall(nr::GETPID, [0; 6]) as u64;
+    // Whoever freezes us freezes them as well, and interrupts what they wait in: so does this everywhere.
+    tasks::halt_processes();
     shared().stopping.store(1, SeqCst);
     let lost = if fill == 0 {
         syscall(nr::KILL, [pid, SIGSTOP, 0, 0, 0, 0]);
@@ -26,6 +29,7 @@ pub fn stop(fill: u64) -> i64 {
         stop_filled(pid)
     };
     shared().stopping.store(0, SeqCst);
+    tasks::continue_processes();
     let changed = before.iter().enumerate().filter(|(page, digest)| digest_page(*page) != **digest);
     changed.count() as i64 | lost << STOP_LOST
 }

@@ -23,7 +23,7 @@ pub(super) const FLOOR: RawFd = 256;
 /// How long a jail may take to be built. Takes a millisecond; a machine that swaps needs more.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// An id no system hands out: systemd's "UIDs, GIDs" document lists 1879048192 to 2147483647 as unused.
-const NOBODYS_ID: u32 = 2_013_000_000;
+pub(super) const NOBODYS_ID: u32 = 2_013_000_000;
 
 /// The namespaces' ids, as the host sees the root inside.
 #[derive(Clone, Copy, Debug)]

@@ -21,6 +21,12 @@ const SHARED: &[&str] = &["tmp", "run"];
 /// Top-level entries without which no program of the host starts.
 const NEEDED: &[&str] = &["usr", "bin", "lib", "lib64", "etc"];
 
+/// Of a tmpfs that programs may not enter, though they are root, since they may not pass by rights.
+const NOBODYS: &str = "uid=2013000000,gid=2013000000";
+/// Character devices that every jail has: name, major and minor number (null(4), full(4), random(4), tty(4)).
+const DEVICES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
 /// What acts on the whole machine in a procfs that was not mounted in a user namespace (the same that containers' runtimes
 /// protect).
 const PROC_OF_ROOT: &[&str] = &[
@@ -288,10 +294,20 @@ fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
         if !host {
             steps.directory("run", 0o755)?;
             // CRIU tries mounts out there.
-            steps.mount("tmpfs", "tmp", libc::MS_NODEV, "mode=700,size=16m,nr_inodes=1024")?;
+            steps.mount(
+                "tmpfs",
+                "tmp",
+                libc::MS_NODEV,
+                &format!("mode=700,size=16m,nr_inodes=1024,{NOBODYS}"),
+            )?;
         }
         // Images and traces: nothing that a program may reach.
-        steps.mount("tmpfs", "run", libc::MS_NODEV, "mode=700,size=256m,nr_inodes=8192")?;
+        steps.mount(
+            "tmpfs",
+            "run",
+            libc::MS_NODEV,
+            &format!("mode=700,size=256m,nr_inodes=8192,{NOBODYS}"),
+        )?;
     }
     // A mount of its own, as layers have it: what leads out of it crosses file systems (link(2), EXDEV) on both sides.
     steps.mount("tmpfs", "w", libc::MS_NODEV, "mode=777,size=32m,nr_inodes=4096")?;
@@ -337,17 +353,19 @@ fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
 fn devices(steps: &mut Steps, host: bool, keep: bool) -> Result<(), TargetError> {
     // Nothing in it can be renamed or removed, such as /dev/ptmx: not even the owner has the right to write.
     steps.mount("tmpfs", "dev", libc::MS_NOEXEC, "mode=555,size=64k,nr_inodes=64")?;
-    for device in ["null", "zero", "full", "random", "urandom", "tty"] {
+    for (device, major, minor) in DEVICES {
         let target = format!("dev/{device}");
+        if keep {
+            // A host's file, and whoever is root here is root there: nodes of its own instead, which are nobody's.
+            let op = Op::Device { path: text(&target)?, major, minor, owner: super::parent::NOBODYS_ID };
+            steps.add(format!("making /{target}"), op);
+            continue;
+        }
         steps.file(&target, 0o666, Content::Nothing)?;
         // Bound, since a user namespace can't make device nodes.
         let source = Some(text(format!("/dev/{device}"))?);
         let op = Op::Mount { source, target: text(&target)?, kind: None, flags: libc::MS_BIND, data: None };
         steps.add(format!("binding /{target}"), op);
-        if keep {
-            // The host's own file, and whoever is root here is root there: its mode and times are not to be changed.
-            seal(steps, &target)?;
-        }
     }
     steps.directory("dev/pts", 0o755)?;
     // `max` since all instances share one pool of the kernel's.
@@ -368,7 +386,7 @@ fn devices(steps: &mut Steps, host: bool, keep: bool) -> Result<(), TargetError>
     Ok(())
 }
 
-/// Makes what is bound there read-only, which keeps a device's own file as it is.
+/// Makes what is bound there read-only.
 fn seal(steps: &mut Steps, target: &str) -> Result<(), TargetError> {
     let flags = libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NOEXEC;
     let op = Op::Mount { source: None, target: text(target)?, kind: None, flags, data: None };

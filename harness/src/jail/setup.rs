@@ -91,6 +91,13 @@ pub(super) enum Op {
         mode: u32,
         content: Content,
     },
+    /// A character device, mode 0666.
+    Device {
+        path: CString,
+        major: u32,
+        minor: u32,
+        owner: u32,
+    },
     Chdir(CString),
     /// The working directory becomes the root.
     Pivot,
@@ -211,6 +218,7 @@ fn take(op: &Op, report: RawFd, trees: &mut [RawFd; MAX_TREES]) -> Sys {
             };
             sys::create(path, *mode, content)
         }
+        Op::Device { path, major, minor, owner } => sys::make_device(path, *major, *minor, *owner),
         Op::Chdir(path) => sys::chdir(path),
         Op::Pivot => sys::pivot_here(),
         Op::Hostname { name, domain } => sys::name_host(name, domain),

@@ -211,6 +211,17 @@ pub(super) fn create(path: &CStr, mode: u32, mut content: &[u8]) -> Sys {
     }
 }
 
+/// A character device of mode 0666 that belongs to `owner`.
+pub(super) fn make_device(path: &CStr, major: u32, minor: u32, owner: u32) -> Sys {
+    let device = libc::makedev(major, minor) as usize;
+    let mode = (libc::S_IFCHR | 0o666) as usize;
+    // SAFETY: a NUL-terminated path, twice.
+    unsafe {
+        call(libc::SYS_mknod, [at(path), mode, device, 0, 0, 0])?;
+        call(libc::SYS_chown, [at(path), owner as usize, owner as usize, 0, 0, 0]).map(drop)
+    }
+}
+
 /// Root of the user namespace in all four ids, with no supplementary groups if `drop_groups`.
 pub(super) fn become_inner_root(drop_groups: bool) -> Sys {
     // SAFETY: a list of 0 groups is never read; the rest takes no pointers.

@@ -2,10 +2,10 @@
 
 use super::{Class, Evidence, Finding, Verdict};
 use parallax_corpus::compile::{Span, fields_of};
-use parallax_corpus::desc::{Desc, Dur, Kind, Line, Out, Ty, said};
+use parallax_corpus::desc::{Desc, Dur, In, Kind, Line, Out, Ty, said};
 use parallax_corpus::names::errno_name;
 use parallax_corpus::text::{show_meaning, show_ret};
-use parallax_corpus::{End, Meaning, Outcome, State};
+use parallax_corpus::{End, Meaning, Outcome, State, Trace};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The first call whose outcomes differ in a way their meanings do not allow.
@@ -35,6 +35,9 @@ fn at(evidence: &Evidence<'_>, k: usize, names: &mut Renaming) -> Option<Finding
     if unknown && killed && super::tasks::are_in(evidence.code) {
         return None;
     }
+    if evidence.code.raw_text && reads(desc) && native.ok() && target.ok() {
+        return None;
+    }
     let difference = compare(desc, &evidence.code.spans[k], native, target, names)?;
     let shown = (difference.native, difference.target);
     let mut finding = evidence.finding("differential", k, &difference.field, shown, difference.kind);
@@ -50,6 +53,29 @@ fn at(evidence: &Evidence<'_>, k: usize, names: &mut Renaming) -> Option<Finding
         finding.cause = taker(evidence, k).to_owned();
     }
     Some(finding)
+}
+
+/// Whether it brings bytes that it knows no meaning of.
+fn reads(desc: &Desc) -> bool {
+    desc.args.iter().any(|a| matches!(a.ty, Ty::Ptr(In::IovOut, _) | Ty::Ptr(_, Out::Buf(_))))
+}
+
+/// Whether one side's answers to the same look differ, though their meanings say that they should not: the field, and
+/// both answers.
+pub(super) fn changed(
+    evidence: &Evidence<'_>,
+    side: &Trace,
+    before: usize,
+    after: usize,
+) -> Option<(String, String, String)> {
+    let desc = evidence.code.calls[before].id.desc();
+    let (a, b) = (side.outcomes.get(before)?, side.outcomes.get(after)?);
+    let spans = &evidence.code.spans;
+    if spans[before] != spans[after] || [a, b].iter().any(|o| o.state != State::Done) {
+        return None;
+    }
+    let difference = compare(desc, &spans[before], a, b, &mut Renaming::default())?;
+    Some((difference.field, difference.native, difference.target))
 }
 
 /// The program as a whole came to another end.

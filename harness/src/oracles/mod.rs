@@ -1,5 +1,6 @@
 //! Oracles: what two traces of one program say about the layer. One file an oracle.
 
+pub mod across;
 pub mod blocked;
 pub mod checkpoint;
 pub mod children;
@@ -181,13 +182,14 @@ pub fn judge(evidence: Evidence<'_>) -> Option<Finding> {
     if woken::is_a_race(evidence) {
         return None;
     }
-    let oracles: [fn(Evidence<'_>) -> Verdict; 7] = [
+    let oracles: [fn(Evidence<'_>) -> Verdict; 8] = [
         memory::judge,
         clocks::judge,
         children::judge,
         rusage::judge,
         blocked::judge,
         differential::judge,
+        across::judge,
         woken::judge,
     ];
     let mut first: Option<Finding> = None;

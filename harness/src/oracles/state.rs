@@ -145,6 +145,11 @@ pub fn thing(name: &str) -> Option<&'static str> {
     THINGS.iter().find(|(_, calls)| calls.contains(&name)).map(|(thing, _)| *thing)
 }
 
+/// The calls that only look at something.
+pub fn looks() -> impl Iterator<Item = &'static str> {
+    THINGS.iter().flat_map(|(_, calls)| calls.iter()).copied()
+}
+
 /// A field under the one name it has for all who look at the thing: `stx_mode` is `st_mode`.
 pub fn thing_field(field: &str) -> String {
     field.strip_prefix("stx_").map_or_else(|| field.to_owned(), |rest| format!("st_{rest}"))
@@ -152,8 +157,8 @@ pub fn thing_field(field: &str) -> String {
 
 /// All names that this file joins: for the test that they are the tables' own.
 pub fn joined_names() -> impl Iterator<Item = &'static str> {
-    let things = THINGS.iter().flat_map(|(_, calls)| calls.iter());
-    things.chain(SPELLINGS.iter().copied().flatten()).chain(OPERATIONS.iter().copied().flatten()).copied()
+    let spelled = SPELLINGS.iter().copied().flatten().copied();
+    looks().chain(spelled).chain(OPERATIONS.iter().copied().flatten().copied())
 }
 
 /// A first guess at the program's call that a difference at `call` is laid to, from the program's text alone: for a

@@ -16,7 +16,7 @@ use parallax_corpus::wire;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What to do when it is not there.
@@ -28,6 +28,8 @@ const OLDEST: &str = "4.2";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Where its own folder is bound in the jail.
 const FOLDER: &str = "/criu";
+/// Where it keeps what it knows of the kernel.
+const KERNEL: &str = "/run/criu.kdat";
 const HELLO_PATIENCE: Duration = Duration::from_secs(20);
 
 /// One `criu` and how it is used.
@@ -39,6 +41,8 @@ pub struct Criu {
     own_libraries: bool,
     /// Lines of its configuration file, and `fault=N`, as the user gave them.
     options: Vec<String>,
+    /// What it has found out about this kernel, which takes it as long as ten dumps.
+    kernel: Arc<OnceLock<Vec<u8>>>,
 }
 
 impl Criu {
@@ -72,7 +76,7 @@ impl Criu {
                     .to_owned(),
             });
         }
-        let criu = Criu { path, own_libraries, options };
+        let criu = Criu { path, own_libraries, options, kernel: Arc::default() };
         let version = criu.version()?;
         let number = version.rsplit(' ').next().unwrap_or_default();
         if is_older(number, OLDEST) {
@@ -137,7 +141,6 @@ impl Criu {
         let jailed = jail::spawn(&JailSpec {
             bind,
             keep: true,
-            terminal: false,
             env: self.fault().map(|n| ("CRIU_FAULT".to_owned(), n.to_owned())).into_iter().collect(),
             fds: vec![(wire::FD_HELPER, Arc::new(theirs))],
             cpu: slot.cpu,
@@ -146,12 +149,15 @@ impl Criu {
         let inside = PathBuf::from(format!("/proc/{}/root", jailed.pid));
         let write = || {
             fs::create_dir(inside.join(&IMAGES[1..]))?;
+            if let Some(kernel) = self.kernel.get() {
+                fs::write(inside.join(&KERNEL[1..]), kernel)?;
+            }
             fs::write(inside.join(&CONFIG[1..]), self.configuration())
         };
         write().map_err(|e| failed(format!("its configuration cannot be written: {e}")))?;
-        let agent = jailed.pid;
+        let freezer = CriuFreezer::new(socket, &jailed).map_err(|e| failed(format!("its pipes: {e}")))?;
         let mut instance = JailedInstance::new(jailed, &self.name())?;
-        instance.link().set_freezer(Box::new(CriuFreezer::new(socket, agent)));
+        instance.link().set_freezer(Box::new(freezer));
         // The agent waits for this before its hello; if it is gone, whoever waits for that shows why.
         let _ = instance.link().send(&jail::deny_list_message(), HELLO_PATIENCE);
         Ok(instance)
@@ -204,6 +210,9 @@ impl Target for Criu {
         if let Some(mishap) = trace.mishaps.first() {
             return Err(inactive(format!("a plain program: {}\n{}", mishap.reason, mishap.log)));
         }
+        if let Ok(kernel) = fs::read(format!("/proc/{}/root{KERNEL}", instance.jail().pid)) {
+            let _ = self.kernel.set(kernel);
+        }
         let size = fs::metadata(&image).map_err(|e| inactive(format!("no image was written: {e}")))?.len();
         Ok(format!("a program was dumped, killed and restored (inventory of {size} bytes) and went on"))
     }
@@ -211,6 +220,20 @@ impl Target for Criu {
     fn reference(&self) -> Arc<dyn Target> {
         let (root, bind) = self.root();
         Arc::new(NativeKeeping { root, bind })
+    }
+
+    fn patience_ms(&self) -> u64 {
+        // On a busy machine starting criu twice takes its time.
+        15_000
+    }
+
+    fn pairs_a_core(&self) -> usize {
+        // criu computes more than its programs wait.
+        1
+    }
+
+    fn has_points(&self) -> bool {
+        true
     }
 
     fn path(&self) -> Option<PathBuf> {

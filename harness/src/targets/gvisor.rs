@@ -127,8 +127,14 @@ impl Gvisor {
         Gvisor::new(path, asked)
     }
 
-    fn command(&self, folder: &Path, terminal: bool) -> Vec<OsString> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
+    /// The same without an outside terminal.
+    #[must_use]
+    pub(super) fn without_terminal(self) -> Gvisor {
+        Gvisor { passes: false, ..self }
+    }
+
+    /// `runsc` with the flags of all its commands on what lies in that folder.
+    pub(super) fn runsc(&self, folder: &Path) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec![
             self.path.clone().into(),
             format!("--platform={}", self.platform.name()).into(),
@@ -146,6 +152,11 @@ impl Gvisor {
         if !nix::unistd::geteuid().is_root() {
             words.push("--rootless".into());
         }
+        words
+    }
+
+    fn command(&self, folder: &Path, terminal: bool) -> Vec<OsString> {
+        let mut words = self.runsc(folder);
         words.push("run".into());
         if terminal {
             for fd in [wire::FD_IN, wire::FD_OUT] {
@@ -154,13 +165,12 @@ impl Gvisor {
         }
         words.push("-bundle".into());
         words.push(folder.into());
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        words.push(format!("parallax-{}-{number}", std::process::id()).into());
+        words.push(new_id().into());
         words
     }
 
     /// The flags the running sandbox has, checked against what was asked for, and who answered `uname`.
-    fn prove(&self, pid: i32, seen: &Environment) -> Result<String, String> {
+    pub(super) fn prove(&self, pid: i32, seen: &Environment) -> Result<String, String> {
         let flag = format!("--platform={}", self.platform.name());
         let sandbox = host::family(pid)
             .into_iter()
@@ -188,10 +198,11 @@ impl Gvisor {
     fn launch(&self, slot: &Slot) -> Result<Sandbox, TargetError> {
         // Asked first, since it stands in the configuration.
         let terminal = self.passes && Terminal::open(None).is_ok();
-        let bundle = Bundle::write(&jail::limits()?, terminal).map_err(|e| TargetError::Start {
-            target: self.name(),
-            why: format!("its bundle cannot be written below {}: {e}", std::env::temp_dir().display()),
-        })?;
+        let bundle =
+            Bundle::write(&jail::limits()?, &[AGENT_PATH], terminal).map_err(|e| TargetError::Start {
+                target: self.name(),
+                why: format!("its bundle cannot be written below {}: {e}", std::env::temp_dir().display()),
+            })?;
         let folder = bundle.folder.path();
         let jailed = jail::spawn_contained(&ContainedSpec {
             argv: self.command(folder, terminal),
@@ -203,6 +214,12 @@ impl Gvisor {
         })?;
         Ok(Sandbox { instance: JailedInstance::new(jailed, &self.name())?, bundle })
     }
+}
+
+/// A name that no other container has.
+pub(super) fn new_id() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("parallax-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn flag(name: &str, path: &Path) -> OsString {
@@ -255,14 +272,15 @@ impl Target for Gvisor {
 }
 
 /// What `runsc` needs on disk: configuration, root file system, state. Removed on drop.
-struct Bundle {
-    folder: TempDir,
+pub(super) struct Bundle {
+    pub(super) folder: TempDir,
     /// Held as long as the owner lives: tells an orphan's folder from one in use.
     _lock: Flock<File>,
 }
 
 impl Bundle {
-    fn write(limits: &[(u32, u64)], terminal: bool) -> std::io::Result<Bundle> {
+    /// The agent's command line is `args`; `terminal`: the container has one of the host's.
+    pub(super) fn write(limits: &[(u32, u64)], args: &[&str], terminal: bool) -> std::io::Result<Bundle> {
         static SWEPT: Once = Once::new();
         SWEPT.call_once(|| sweep(&std::env::temp_dir()));
         let folder = tempfile::Builder::new().prefix(FOLDER).tempdir()?;
@@ -277,7 +295,7 @@ impl Bundle {
         let agent = root.join(AGENT_PATH.trim_start_matches('/'));
         fs::write(&agent, crate::AGENT)?;
         fs::set_permissions(&agent, PermissionsExt::from_mode(0o755))?;
-        fs::write(folder.path().join("config.json"), serde_json::to_vec(&config(limits, terminal))?)?;
+        fs::write(folder.path().join("config.json"), serde_json::to_vec(&config(limits, args, terminal))?)?;
         Ok(Bundle { folder, _lock: lock })
     }
 }
@@ -299,7 +317,7 @@ fn sweep(folder: &Path) {
 }
 
 /// The OCI runtime configuration (specification 1.0): the same world as the jail's on the native side.
-fn config(limits: &[(u32, u64)], terminal: bool) -> Value {
+fn config(limits: &[(u32, u64)], args: &[&str], terminal: bool) -> Value {
     let none: [&str; 0] = [];
     // gVisor does not inherit the host's limits: what is not named here gets its own defaults.
     let limits: Vec<Value> = limits
@@ -317,7 +335,7 @@ fn config(limits: &[(u32, u64)], terminal: bool) -> Value {
         "process": {
             "terminal": terminal,
             "user": {"uid": 0, "gid": 0},
-            "args": [AGENT_PATH],
+            "args": args,
             "env": ["PATH=/bin:/usr/bin", "TERM=xterm"],
             "cwd": "/w",
             "noNewPrivileges": true,
@@ -384,7 +402,7 @@ mod tests {
 
     #[test]
     fn the_sandbox_has_no_capability_and_no_host_file() {
-        let config = config(&[(libc::RLIMIT_NOFILE, 256)], false);
+        let config = config(&[(libc::RLIMIT_NOFILE, 256)], &[AGENT_PATH], false);
         let sets = config["process"]["capabilities"].as_object().unwrap();
         assert_eq!(sets.len(), 5);
         assert!(sets.values().all(|set| set.as_array().unwrap().is_empty()));
@@ -418,7 +436,7 @@ mod tests {
 
     #[test]
     fn a_bundle_goes_with_its_owner() {
-        let bundle = Bundle::write(&[], false).unwrap();
+        let bundle = Bundle::write(&[], &[AGENT_PATH], false).unwrap();
         let path = bundle.folder.path().to_owned();
         assert_eq!(fs::read(path.join("rootfs/agent")).unwrap(), crate::AGENT);
         drop(bundle);

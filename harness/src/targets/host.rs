@@ -70,6 +70,17 @@ pub fn program(given: Option<&Path>, name: &str, hint: &str) -> Result<PathBuf, 
 /// What a command prints on standard output and standard error, at most 256 KiB of it, until it ends or `patience`
 /// is over. Then it is killed, with its process group. `None` if it does not start.
 pub fn printed_by(path: &Path, args: &[OsString], patience: Duration) -> Option<String> {
+    printed(path, args, patience, false).map(|(_, text)| text)
+}
+
+/// Runs a command to its end, or for as long as `patience`: whether it ended well, and what it printed, as
+/// [`printed_by`] has it.
+pub fn run(path: &Path, args: &[OsString], patience: Duration) -> (bool, String) {
+    let begun = printed(path, args, patience, true);
+    begun.unwrap_or_else(|| (false, format!("{} cannot be started", path.display())))
+}
+
+fn printed(path: &Path, args: &[OsString], patience: Duration, to_end: bool) -> Option<(bool, String)> {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).ok()?;
     let mut child = Command::new(path)
         .args(args)
@@ -96,13 +107,22 @@ pub fn printed_by(path: &Path, args: &[OsString], patience: Duration) -> Option<
             Err(_) => break,
         }
     }
+    let mut ended = None;
+    while to_end && ended.is_none() && Instant::now() < deadline {
+        ended = child.try_wait().ok().flatten();
+        std::thread::sleep(Duration::from_millis(u64::from(ended.is_none())));
+    }
+    let ended_well = ended.is_some_and(|status| status.success());
+    if ended.is_some() {
+        return Some((ended_well, String::from_utf8_lossy(&text).into_owned()));
+    }
     // Not yet waited for, so the number still names this group.
     let _ = nix::sys::signal::killpg(
         nix::unistd::Pid::from_raw(child.id() as i32),
         nix::sys::signal::Signal::SIGKILL,
     );
     let _ = child.wait();
-    Some(String::from_utf8_lossy(&text).into_owned())
+    Some((ended_well, String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// The first line with a digit of what `path args... --version` prints: banners and art come without one.

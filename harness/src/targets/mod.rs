@@ -6,19 +6,22 @@ pub mod command;
 pub mod compel;
 pub mod criu;
 pub mod gvisor;
+pub mod gvisor_checkpoint;
 pub mod host;
 pub mod mutant;
 pub mod native;
 pub mod qemu_user;
 mod shown;
 
+use crate::jail::Root;
 use crate::target::{Target, TargetError};
 use command::CommandTarget;
 use compel::Compel;
 use criu::Criu;
 use gvisor::Gvisor;
+use gvisor_checkpoint::GvisorCheckpoint;
 use mutant::Mutant;
-use native::Native;
+use native::{Native, NativeKeeping};
 use qemu_user::QemuUser;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -36,12 +39,20 @@ pub struct Choice {
 }
 
 /// Every name `--target` takes, as it is shown to people.
-const NAMES: &str = "known are native, gvisor, gvisor:systrap, gvisor:ptrace, qemu-user, criu, criu:OPTION,..., compel, compel:threads and mutant:FAULT \
+const NAMES: &str = "known are native, native:points, gvisor, gvisor:systrap, gvisor:ptrace, gvisor-checkpoint, qemu-user, criu, criu:OPTION,..., compel, compel:threads and mutant:FAULT \
                      (see `parallax targets`), or any command with --target-cmd";
 
 /// The names `parallax targets` looks at.
-const LISTED: [&str; 7] =
-    ["native", "gvisor:systrap", "gvisor:ptrace", "qemu-user", "criu", "compel", DEFAULT_MUTANT];
+const LISTED: [&str; 8] = [
+    "native",
+    "gvisor:systrap",
+    "gvisor:ptrace",
+    "qemu-user",
+    "criu",
+    "compel",
+    "gvisor-checkpoint",
+    DEFAULT_MUTANT,
+];
 
 /// What [`best`] tries, the most telling layer first.
 const PREFERRED: [&str; 3] = ["gvisor", "qemu-user", DEFAULT_MUTANT];
@@ -70,7 +81,9 @@ fn named(name: &str, path: Option<&Path>) -> Result<Arc<dyn Target>, TargetError
     let (layer, kind) = name.split_once(':').map_or((name, None), |(layer, kind)| (layer, Some(kind)));
     Ok(match (layer, kind) {
         ("native", None) => Arc::new(Native),
+        ("native", Some("points")) => Arc::new(NativeKeeping { root: Root::Bare, bind: Vec::new() }),
         ("gvisor", platform) => Arc::new(Gvisor::named(platform, path)?),
+        ("gvisor-checkpoint", platform) => Arc::new(GvisorCheckpoint::named(platform, path)?),
         ("qemu-user", None) => Arc::new(QemuUser::new(path)?),
         ("compel", option) => Arc::new(Compel::named(option, path)?),
         ("criu", options) => Arc::new(Criu::named(options, path)?),

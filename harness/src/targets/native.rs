@@ -3,6 +3,7 @@
 use crate::jail::{self, AGENT_PATH, JailSpec, JailedInstance, Root};
 use crate::target::{Instance, Slot, Target, TargetError};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an agent may take to say hello. It takes a millisecond.
@@ -32,7 +33,7 @@ pub struct NativeKeeping {
 
 impl Target for NativeKeeping {
     fn name(&self) -> String {
-        Native.name()
+        "native:points".to_owned()
     }
 
     fn version(&self) -> Result<String, TargetError> {
@@ -42,7 +43,7 @@ impl Target for NativeKeeping {
     fn start(&self, slot: &Slot) -> Result<Box<dyn Instance>, TargetError> {
         let argv = [AGENT_PATH, "--filter", "--keep"].map(Into::into).into();
         let spec = JailSpec::new(argv, self.root);
-        let spec = JailSpec { bind: self.bind.clone(), keep: true, terminal: false, cpu: slot.cpu, ..spec };
+        let spec = JailSpec { bind: self.bind.clone(), keep: true, cpu: slot.cpu, ..spec };
         let mut instance = JailedInstance::new(jail::spawn(&spec)?, "native")?;
         let _ = instance.link().send(&jail::deny_list_message(), HELLO);
         Ok(Box::new(instance))
@@ -54,6 +55,14 @@ impl Target for NativeKeeping {
 
     fn canary(&self) -> Result<String, TargetError> {
         Native.canary()
+    }
+
+    fn reference(&self) -> Arc<dyn Target> {
+        Arc::new(self.clone())
+    }
+
+    fn has_points(&self) -> bool {
+        true
     }
 }
 

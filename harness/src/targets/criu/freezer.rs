@@ -6,9 +6,12 @@
 //! | 1 | `criu` waiting | have it dump | waits for all that died, starts `criu` again |
 //! | 2 | `criu` waiting | have it restore | waits for `criu`, continues the program |
 
-use super::rpc::{Options, Socket, What};
+use super::rpc::{InheritFd, Options, Socket, What};
 use crate::freezer::{Freezer, Next, Point, without_numbers};
+use crate::jail::Jailed;
+use nix::sys::stat::fstat;
 use parallax_corpus::trace::{Fate, Mishap};
+use parallax_corpus::wire;
 use parallax_corpus::wire::point;
 use std::fs::{self, File};
 use std::io::Read;
@@ -29,28 +32,47 @@ pub(super) struct CriuFreezer {
     socket: Socket,
     /// The agent's root as the host sees it.
     root: PathBuf,
+    /// What the agent shares with programs that have the outside terminal, besides that: its pipes.
+    shared: Vec<InheritFd>,
+    /// The program at hand has the outside terminal.
+    ours: bool,
     mishaps: Vec<Mishap>,
     /// When the agent was told to do what it tells of now.
     told: Instant,
     dumping: Duration,
     restoring: Duration,
     waiting: Duration,
-    points: u32,
 }
 
 impl CriuFreezer {
-    /// For the agent with that pid on the host, whose helper has the socket's other end.
-    pub(super) fn new(socket: Socket, agent: i32) -> CriuFreezer {
-        CriuFreezer {
+    /// For the agent in that jail, whose helper has the socket's other end.
+    pub(super) fn new(socket: Socket, jailed: &Jailed) -> nix::Result<CriuFreezer> {
+        let mut shared = Vec::new();
+        for (pipe, fd) in [(&jailed.stdin, wire::FD_IN), (&jailed.stdout, wire::FD_OUT)] {
+            if let Some(pipe) = pipe {
+                shared.push(InheritFd { key: format!("pipe:[{}]", fstat(pipe)?.st_ino), fd });
+            }
+        }
+        Ok(CriuFreezer {
             socket,
-            root: PathBuf::from(format!("/proc/{agent}/root")),
+            root: PathBuf::from(format!("/proc/{}/root", jailed.pid)),
+            shared,
+            ours: false,
             mishaps: Vec::new(),
             told: Instant::now(),
             dumping: Duration::ZERO,
             restoring: Duration::ZERO,
             waiting: Duration::ZERO,
-            points: 0,
-        }
+        })
+    }
+
+    /// Whether a process is in the agent's session, as those are that have the outside terminal.
+    fn is_in_our_session(&self, pid: i32) -> bool {
+        let text = fs::read_to_string(self.root.join(format!("proc/{pid}/stat"))).unwrap_or_default();
+        // Behind the name, in parentheses: state, parent, group, session (proc_pid_stat(5)).
+        let session =
+            text.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(3)?.parse().ok());
+        session.is_some_and(|session: i32| session != pid)
     }
 
     fn options(&self, log: &str) -> Options {
@@ -60,6 +82,7 @@ impl CriuFreezer {
             log_file: Some(log.to_owned()),
             file_locks: Some(true),
             config_file: Some(CONFIG.to_owned()),
+            shell_job: Some(self.ours),
             ..Options::default()
         }
     }
@@ -101,6 +124,7 @@ impl CriuFreezer {
             self.mishap(Fate::Lost, "criu cannot be started", "none");
             return Next::todo(point::END);
         }
+        self.ours = self.is_in_our_session(point.pid);
         let options = Options { pid: Some(point.pid), ..self.options("dump.log") };
         match self.socket.ask(What::Dump, options) {
             Ok(answer) if answer.success => Next::todo(point::REAP | point::HELPER),
@@ -121,7 +145,8 @@ impl CriuFreezer {
             self.mishap(Fate::Lost, "criu cannot be started", "none");
             return Next::todo(point::END);
         }
-        let options = Options { rst_sibling: Some(true), ..self.options("restore.log") };
+        let inherit_fd = if self.ours { self.shared.clone() } else { Vec::new() };
+        let options = Options { rst_sibling: Some(true), inherit_fd, ..self.options("restore.log") };
         let said = match self.socket.ask(What::Restore, options) {
             Ok(answer) if answer.success => match answer.restored {
                 Some(restored) if restored.pid == point.pid => return Next::todo(point::AWAIT | point::GO),
@@ -143,8 +168,10 @@ fn first_error(log: &str) -> Option<String> {
         let (place, text) = line.split_once("Error (")?.1.split_once("): ")?;
         Some((place.split_once(':').map_or(place, |(file, _)| file), text.trim()))
     });
-    // What it tries when it looks at the kernel for the first time is no reason: there is no `/dev/net/tun`.
-    let (file, text) = errors.find(|(file, _)| *file != "criu/tun.c")?;
+    // What it tries and can do without is no reason.
+    let matters =
+        |file: &str, text: &str| file != "criu/tun.c" && !text.contains("Can't setup RLIMIT_NOFILE");
+    let (file, text) = errors.find(|(file, text)| matters(file, text))?;
     Some(format!("{file}: {text}"))
 }
 
@@ -155,7 +182,6 @@ impl Freezer for CriuFreezer {
         let next = match point.asked {
             0 => {
                 self.waiting = self.waiting.saturating_sub(begin - self.told);
-                self.points += 1;
                 self.socket.drain();
                 self.clear();
                 Next::todo(point::HELPER)

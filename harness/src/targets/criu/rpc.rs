@@ -40,9 +40,6 @@ pub struct Options {
     /// Descriptors of `criu` that take the place of dumped ones.
     #[prost(message, repeated, tag = "27")]
     pub inherit_fd: Vec<InheritFd>,
-    /// What is outside of the tree and stays there.
-    #[prost(string, repeated, tag = "37")]
-    pub external: Vec<String>,
     /// More options, as on the command line.
     #[prost(string, optional, tag = "51")]
     pub config_file: Option<String>,

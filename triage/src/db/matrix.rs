@@ -1,0 +1,219 @@
+//! Buckets against versions of a target: where it diverges, where it agrees, and between which versions it changed.
+
+use super::{Db, DbError};
+use serde::Serialize;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// What a version does with a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It shows every time.
+    Diverges,
+    /// It shows sometimes.
+    Flaky,
+    /// Both sides differ, in another way.
+    Changed,
+    /// Both sides agree.
+    Agrees,
+    /// It was not run, or could not be.
+    NotRun,
+}
+
+impl Verdict {
+    const ALL: [Verdict; 5] =
+        [Verdict::Diverges, Verdict::Flaky, Verdict::Changed, Verdict::Agrees, Verdict::NotRun];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Diverges => "diverges",
+            Verdict::Flaky => "flaky",
+            Verdict::Changed => "changed",
+            Verdict::Agrees => "agrees",
+            Verdict::NotRun => "not-run",
+        }
+    }
+}
+
+/// A bucket on one version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cell {
+    /// What it does there.
+    pub verdict: Verdict,
+    /// Runs that showed it.
+    pub k: i64,
+    /// Runs.
+    pub n: i64,
+    /// What was seen instead.
+    pub detail: String,
+}
+
+impl Cell {
+    const NOT_RUN: Cell = Cell { verdict: Verdict::NotRun, k: 0, n: 0, detail: String::new() };
+}
+
+/// A bucket on all versions.
+#[derive(Clone, Debug, Serialize)]
+pub struct MatrixRow {
+    /// The bucket's id.
+    pub id: String,
+    /// Its signature.
+    pub signature: String,
+    /// What differs.
+    pub sentence: String,
+    /// One cell a version.
+    pub cells: Vec<Cell>,
+    /// Between which versions it changed, in words.
+    pub changed: Vec<String>,
+}
+
+impl Db {
+    /// The targets with more than nothing known of them.
+    ///
+    /// # Errors
+    /// As of the store.
+    pub fn targets(&self) -> Result<Vec<String>, DbError> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            self.sql
+                .prepare_cached(
+                    "SELECT target, count(*) AS n FROM buckets GROUP BY target ORDER BY n DESC, target",
+                )?
+                .query_map([], |r| r.get(0))?
+                .collect()
+        };
+        self.say(read())
+    }
+
+    /// The matrix of one target, or of one bucket of it: the versions, oldest first, and the buckets.
+    ///
+    /// # Errors
+    /// As of the store.
+    pub fn matrix(
+        &self,
+        target: &str,
+        bucket: Option<&str>,
+    ) -> Result<(Vec<String>, Vec<MatrixRow>), DbError> {
+        self.say(self.matrix_of(target, bucket))
+    }
+
+    fn matrix_of(
+        &self,
+        target: &str,
+        bucket: Option<&str>,
+    ) -> rusqlite::Result<(Vec<String>, Vec<MatrixRow>)> {
+        type Seen = BTreeMap<i64, BTreeMap<String, (i64, Cell)>>;
+        let mut seen: Seen = BTreeMap::new();
+        let mut versions: Vec<String> = Vec::new();
+        let known: Vec<(i64, String, i64, String, i64, i64, String)> = self
+            .sql
+            .prepare_cached(
+                "SELECT bucket, cases.version, created, 'diverges', cases.k, cases.n, '' FROM cases
+                   JOIN buckets ON buckets.row = bucket WHERE target = ?1
+                 UNION ALL
+                 SELECT bucket, version, at, verdict, runs.k, runs.n, detail FROM runs
+                   JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1",
+            )?
+            .query_map([target], |r| {
+                Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        for (row, version, at, verdict, k, n, detail) in known {
+            if !versions.contains(&version) {
+                versions.push(version.clone());
+            }
+            let mut verdict =
+                Verdict::ALL.into_iter().find(|v| v.name() == verdict).unwrap_or(Verdict::NotRun);
+            if verdict == Verdict::Diverges && k < n {
+                verdict = Verdict::Flaky;
+            }
+            let cell = Cell { verdict, k, n, detail };
+            // The latest word counts, but not being run is none.
+            let said = seen.entry(row).or_default().entry(version).or_insert((i64::MIN, Cell::NOT_RUN));
+            if verdict != Verdict::NotRun && at >= said.0 {
+                *said = (at, cell);
+            }
+        }
+        versions.sort_by(|a, b| by_number(a, b));
+        let mut select = self.sql.prepare_cached(
+            "SELECT row, id, signature, sentence FROM buckets
+             WHERE target = ?1 AND (?2 IS NULL AND merged IS NULL OR id = ?2) ORDER BY severity, signature",
+        )?;
+        let rows = select.query_map(rusqlite::params![target, bucket], |r| {
+            let row: i64 = r.get(0)?;
+            let of = seen.get(&row);
+            let cells: Vec<Cell> = versions
+                .iter()
+                .map(|v| of.and_then(|of| of.get(v)).map_or(Cell::NOT_RUN, |(_, cell)| cell.clone()))
+                .collect();
+            let changed = changes(&versions, &cells);
+            Ok(MatrixRow { id: r.get(1)?, signature: r.get(2)?, sentence: r.get(3)?, cells, changed })
+        })?;
+        let rows = rows.collect::<rusqlite::Result<_>>()?;
+        Ok((versions, rows))
+    }
+}
+
+/// Between which versions a bucket changed, over those on which it was run.
+fn changes(versions: &[String], cells: &[Cell]) -> Vec<String> {
+    let ran: Vec<(&String, Verdict)> = versions
+        .iter()
+        .zip(cells)
+        .map(|(v, c)| (v, c.verdict))
+        .filter(|(_, v)| *v != Verdict::NotRun)
+        .collect();
+    let there = |verdict| matches!(verdict, Verdict::Diverges | Verdict::Flaky);
+    ran.windows(2)
+        .filter_map(|pair| {
+            let [(from, was), (to, is)] = pair else { return None };
+            match (there(*was), there(*is)) {
+                (true, false) if *is == Verdict::Changed => {
+                    Some(format!("differs otherwise since {to}, after {from}"))
+                }
+                (true, false) => Some(format!("gone in {to}, still in {from}")),
+                (false, true) => Some(format!("came in {to}, not yet in {from}")),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+/// Texts in the order of the numbers in them: `0.9` before `0.10`.
+fn by_number(a: &str, b: &str) -> Ordering {
+    let parts = |text: &str| {
+        let mut parts: Vec<(String, u64)> = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let word = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+            let tail = &rest[word..];
+            let number = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+            parts.push((rest[..word].to_owned(), tail[..number].parse().unwrap_or(0)));
+            rest = &tail[number..];
+        }
+        parts
+    };
+    parts(a).cmp(&parts(b)).then_with(|| a.cmp(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_in_the_order_of_their_numbers() {
+        let mut all = ["runsc 0.0~20240729.0", "runsc 0.0~20221219.0", "7.10", "7.9", "7.9-rc1", ""];
+        all.sort_by(|a, b| by_number(a, b));
+        assert_eq!(all, ["", "7.9", "7.9-rc1", "7.10", "runsc 0.0~20221219.0", "runsc 0.0~20240729.0"]);
+    }
+
+    #[test]
+    fn the_range_in_which_a_bucket_changed_skips_versions_it_was_not_run_on() {
+        let versions = ["1", "2", "3"].map(str::to_owned);
+        let cell = |verdict| Cell { verdict, ..Cell::NOT_RUN };
+        let cells = [Verdict::Diverges, Verdict::NotRun, Verdict::Agrees].map(cell);
+        assert_eq!(changes(&versions, &cells), ["gone in 3, still in 1"]);
+        let cells = [Verdict::Agrees, Verdict::Flaky, Verdict::Diverges].map(cell);
+        assert_eq!(changes(&versions, &cells), ["came in 2, not yet in 1"]);
+    }
+}

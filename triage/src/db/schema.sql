@@ -1,0 +1,116 @@
+-- The store of cases. Everything but decisions can be made again from repro files, statistics and replay results.
+CREATE TABLE campaigns (
+  id TEXT PRIMARY KEY,
+  dir TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
+  target TEXT NOT NULL DEFAULT '',
+  version TEXT NOT NULL DEFAULT '',
+  kernel TEXT NOT NULL DEFAULT '',
+  seed INTEGER NOT NULL DEFAULT 0,
+  stats TEXT NOT NULL DEFAULT '{}',
+  stats_stamp TEXT NOT NULL DEFAULT '',
+  changed INTEGER NOT NULL DEFAULT 0,
+  unreadable INTEGER NOT NULL DEFAULT 0
+);
+-- How a campaign went: one row a time its statistics were looked at.
+CREATE TABLE points (
+  campaign TEXT NOT NULL REFERENCES campaigns(id),
+  seconds REAL NOT NULL,
+  programs INTEGER NOT NULL,
+  corpus INTEGER NOT NULL,
+  cases INTEGER NOT NULL,
+  rate REAL NOT NULL,
+  PRIMARY KEY (campaign, seconds)
+) WITHOUT ROWID;
+CREATE TABLE coverage (
+  campaign TEXT NOT NULL REFERENCES campaigns(id),
+  call TEXT NOT NULL,
+  runs INTEGER NOT NULL,
+  ok INTEGER NOT NULL,
+  blocked INTEGER NOT NULL,
+  known INTEGER NOT NULL,
+  unsupported INTEGER NOT NULL,
+  PRIMARY KEY (campaign, call)
+) WITHOUT ROWID;
+CREATE TABLE buckets (
+  row INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  target TEXT NOT NULL,
+  signature TEXT NOT NULL,
+  oracle TEXT NOT NULL,
+  area TEXT NOT NULL,
+  call TEXT NOT NULL,
+  field TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  cause TEXT NOT NULL,
+  class TEXT NOT NULL,
+  severity INTEGER NOT NULL,
+  why TEXT NOT NULL,
+  sentence TEXT NOT NULL,
+  calls INTEGER NOT NULL,
+  shape TEXT NOT NULL,
+  state TEXT NOT NULL DEFAULT 'new',
+  reason TEXT NOT NULL DEFAULT '',
+  changed INTEGER NOT NULL,
+  first_seen INTEGER NOT NULL,
+  last_seen INTEGER NOT NULL,
+  first_import INTEGER NOT NULL,
+  k INTEGER NOT NULL DEFAULT 0,
+  n INTEGER NOT NULL DEFAULT 0,
+  versions TEXT NOT NULL DEFAULT '',
+  merged INTEGER REFERENCES buckets(row)
+);
+CREATE INDEX buckets_list ON buckets (severity, area, call, row);
+CREATE INDEX buckets_merged ON buckets (merged) WHERE merged IS NOT NULL;
+CREATE TABLE cases (
+  row INTEGER PRIMARY KEY,
+  bucket INTEGER NOT NULL REFERENCES buckets(row),
+  campaign TEXT NOT NULL REFERENCES campaigns(id),
+  digest TEXT NOT NULL,
+  version TEXT NOT NULL,
+  kernel TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  k INTEGER NOT NULL,
+  n INTEGER NOT NULL,
+  calls INTEGER NOT NULL,
+  repro BLOB NOT NULL,
+  UNIQUE (campaign, digest)
+);
+CREATE INDEX cases_bucket ON cases (bucket, calls, row);
+CREATE INDEX cases_campaign ON cases (campaign, created);
+-- What each version of a target did with a bucket: one row a replay.
+CREATE TABLE runs (
+  row INTEGER PRIMARY KEY,
+  bucket INTEGER NOT NULL REFERENCES buckets(row),
+  target TEXT NOT NULL,
+  version TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  verdict TEXT NOT NULL,
+  k INTEGER NOT NULL,
+  n INTEGER NOT NULL,
+  detail TEXT NOT NULL,
+  source TEXT NOT NULL,
+  UNIQUE (bucket, source)
+);
+CREATE INDEX runs_bucket ON runs (bucket, version, at);
+CREATE TABLE history (
+  row INTEGER PRIMARY KEY,
+  bucket INTEGER NOT NULL REFERENCES buckets(row),
+  at INTEGER NOT NULL,
+  what TEXT NOT NULL,
+  was TEXT NOT NULL,
+  now TEXT NOT NULL,
+  text TEXT NOT NULL,
+  by TEXT NOT NULL
+);
+CREATE INDEX history_bucket ON history (bucket, at, row);
+CREATE TABLE files (
+  path TEXT PRIMARY KEY,
+  stamp TEXT NOT NULL,
+  error TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE VIRTUAL TABLE search USING fts5 (
+  target, signature, sentence, program, notes,
+  tokenize = "unicode61 tokenchars '_'"
+);
+PRAGMA user_version = 1;
