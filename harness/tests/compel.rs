@@ -89,12 +89,10 @@ fn a_process_is_as_it_was_whether_it_waits_or_is_stopped() {
             victim.stop();
         }
         for _ in 0..20 {
-            for answer in
-                [helper.look(victim.pid(), How::default()), helper.infect(victim.pid(), How::default())]
-            {
+            for infected in [false, true] {
+                let (pid, how) = (victim.pid(), How { settle: true, ..How::default() });
+                let answer = if infected { helper.infect(pid, how) } else { helper.look(pid, how) };
                 let answer = answer.expect("an answer");
-                // See docs/findings/compel.md: a running process that is taken again at once may be waited for in vain.
-                std::thread::sleep(Duration::from_millis(if stopped { 0 } else { 5 }));
                 assert_eq!(answer.failed, None, "{}", answer.log);
                 // A whole C library fills vector registers: see docs/findings/compel.md.
                 let others = answer.differences.iter().filter(|d| d.area != Area::Extended);
