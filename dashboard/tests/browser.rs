@@ -46,8 +46,10 @@ fn driver() -> Option<Driver> {
         }
     };
     let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
+    // First it says what it was asked for, then what it got.
     let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        line.split_once("on port ").and_then(|(_, rest)| rest.trim_end_matches('.').parse().ok())
+        let (_, rest) = line.split_once("on port ")?;
+        rest.trim_end_matches('.').parse().ok().filter(|port| *port != 0)
     });
     let port = port.expect("chromedriver says its port");
     std::thread::spawn(move || lines.for_each(drop));

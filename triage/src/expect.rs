@@ -19,8 +19,9 @@ pub const MAX_ENTRIES: usize = 4096;
 pub const MAX_TEXT: usize = 2048;
 
 /// The lists that come with Parallax, under the names of their files.
-const SHIPPED: [(&str, &str); 2] = [
+const SHIPPED: [(&str, &str); 3] = [
     ("expect/gvisor.toml", include_str!("../../expect/gvisor.toml")),
+    ("expect/criu.toml", include_str!("../../expect/criu.toml")),
     ("expect/qemu-user.toml", include_str!("../../expect/qemu-user.toml")),
 ];
 

@@ -54,7 +54,7 @@ impl Criu {
     pub fn named(options: Option<&str>, path: Option<&Path>) -> Result<Criu, TargetError> {
         let path = match path {
             Some(path) => host::program(Some(path), "criu", HINT)?,
-            None => installed().map_or_else(|| host::program(None, "criu", HINT), Ok)?,
+            None => host::unpacked("criu/criu").map_or_else(|| host::program(None, "criu", HINT), Ok)?,
         };
         // The starter that stands beside an unpacked one is a script, and there is no shell in a jail.
         let unpacked = path.parent().and_then(Path::parent).map(|folder| folder.join("criu"));
@@ -169,14 +169,6 @@ const LOADER: &str = "ld-linux-x86-64.so.2";
 /// The loader beside an unpacked `criu`.
 fn loader(path: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("/")).join("lib").join(LOADER)
-}
-
-/// Where `script/install-targets` puts it.
-fn installed() -> Option<PathBuf> {
-    let named = std::env::var_os("PARALLAX_LAYERS").map(PathBuf::from);
-    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/share/parallax"));
-    let folders = [named, Some("/opt/parallax".into()), home];
-    folders.into_iter().flatten().map(|f| f.join("criu/criu")).find(|p| p.is_file())
 }
 
 impl Target for Criu {

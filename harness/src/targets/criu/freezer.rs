@@ -172,7 +172,8 @@ fn first_error(log: &str) -> Option<String> {
     let matters =
         |file: &str, text: &str| file != "criu/tun.c" && !text.contains("Can't setup RLIMIT_NOFILE");
     let (file, text) = errors.find(|(file, text)| matters(file, text))?;
-    Some(format!("{file}: {text}"))
+    // Whether a file has a name left is another matter.
+    Some(format!("{file}: {}", text.strip_suffix(" (deleted)").unwrap_or(text)))
 }
 
 impl Freezer for CriuFreezer {
