@@ -1,5 +1,8 @@
 //! How long a page takes of a store of 10,000 cases. Each must be whole in less than 100 ms.
 
+// Criterion makes a public function.
+#![allow(missing_docs)]
+
 #[path = "../../triage/tests/common/mod.rs"]
 mod cases;
 

@@ -150,6 +150,7 @@ fn run(test: impl AsyncFnOnce(&Driver, &Client)) {
 }
 
 #[test]
+#[ignore = "drives a real browser: cargo test -p parallax-dashboard --test browser -- --ignored"]
 fn an_engineer_finds_reads_and_settles_a_bucket() {
     let server = Server::of(40);
     run(async |driver, client| {
@@ -223,6 +224,7 @@ fn an_engineer_finds_reads_and_settles_a_bucket() {
 }
 
 #[test]
+#[ignore = "drives a real browser: cargo test -p parallax-dashboard --test browser -- --ignored"]
 fn numbers_of_a_running_campaign_change_by_themselves() {
     let server = Server::of(12);
     run(async |_, client| {
@@ -241,6 +243,7 @@ fn numbers_of_a_running_campaign_change_by_themselves() {
 }
 
 #[test]
+#[ignore = "drives a real browser: cargo test -p parallax-dashboard --test browser -- --ignored"]
 fn the_matrix_says_in_which_version_a_bucket_went() {
     let dir = tempfile::tempdir().expect("a folder");
     let campaign = dir.path().join("G");
@@ -273,6 +276,7 @@ fn the_matrix_says_in_which_version_a_bucket_went() {
 }
 
 #[test]
+#[ignore = "drives a real browser: cargo test -p parallax-dashboard --test browser -- --ignored"]
 fn an_export_works_from_a_folder_without_a_server() {
     let server = Server::of(24);
     let out = server.dir.path().join("pages");
