@@ -47,8 +47,10 @@ struct Victim {
 
 impl Victim {
     fn new() -> Victim {
-        let mut child =
-            Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("cat starts");
+        // Nothing that others write to meanwhile: the offset of an open file is a difference.
+        let mut cat = Command::new("cat");
+        cat.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = cat.spawn().expect("cat starts");
         let input = child.stdin.take();
         let victim = Victim { child, _input: input };
         victim.wait_until(" S ");

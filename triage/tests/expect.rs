@@ -71,7 +71,7 @@ fn the_lists_that_come_along_are_good_have_sources_and_are_not_told_as_unused() 
     assert!(!all.entries().is_empty());
     for entry in all.entries() {
         let target = entry.target.as_deref().expect("every entry of ours is about one layer");
-        assert!(target.starts_with("gvisor") || target.starts_with("qemu-user"), "{entry:?}");
+        assert!(["gvisor", "qemu-user", "criu"].iter().any(|name| target.starts_with(name)), "{entry:?}");
         assert!(entry.source.as_ref().is_some_and(|s| s.contains("https://")), "{entry:?}");
     }
     assert_eq!(all.unused(), Vec::<String>::new());
