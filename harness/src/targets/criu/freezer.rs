@@ -9,6 +9,7 @@
 use super::rpc::{InheritFd, Options, Socket, What};
 use crate::freezer::{Freezer, Next, Point, without_numbers};
 use crate::jail::Jailed;
+use crate::targets::host;
 use nix::sys::stat::fstat;
 use parallax_corpus::trace::{Fate, Mishap};
 use parallax_corpus::wire;
@@ -24,6 +25,8 @@ pub(super) const CONFIG: &str = "/run/criu.conf";
 pub(super) const IMAGES: &str = "/run/img";
 /// Most of a log that is read, bytes. The reason comes early: what goes wrong first is what is told.
 const MAX_LOG: u64 = 256 << 10;
+/// Most of a reason, bytes.
+const KEPT_REASON: usize = 300;
 /// Most of a log that is kept with a case, bytes.
 const KEPT_LOG: usize = 2 << 10;
 
@@ -107,16 +110,9 @@ impl CriuFreezer {
     fn mishap(&mut self, fate: Fate, said: &str, log: &str) {
         let text = self.log(log);
         let reason = first_error(&text).unwrap_or_else(|| said.to_owned());
-        let errors: Vec<&str> = text.lines().collect();
-        let mut kept = errors.join("\n");
-        if kept.len() > KEPT_LOG {
-            let mut end = KEPT_LOG;
-            while !kept.is_char_boundary(end) {
-                end -= 1;
-            }
-            kept.truncate(end);
-        }
-        self.mishaps.push(Mishap { fate, reason: without_numbers(&reason), log: kept });
+        let kept = host::text_of(text.as_bytes(), KEPT_LOG);
+        let reason = host::text_of(without_numbers(&reason).as_bytes(), KEPT_REASON);
+        self.mishaps.push(Mishap { fate, reason, log: kept });
     }
 
     fn dump(&mut self, point: Point) -> Next {
