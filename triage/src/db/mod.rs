@@ -1,7 +1,7 @@
 //! The store of cases over time: what campaigns found and replays showed, in buckets, with what became of each.
 //!
 //! Repro files stay the source of truth: [`Db::rebuild`] makes the store anew from the folders it was filled from.
-//! What people decided lies beside it in a journal ([`journal`]), so that this is not lost either. One import is one
+//! What people decided lies beside it in a journal (`journal.rs`), so that this is not lost either. One import is one
 //! transaction; several processes may read and write at once, and one that is killed leaves the store as it was.
 
 mod fill;
