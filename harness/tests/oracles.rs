@@ -24,14 +24,7 @@ fn blank(code: &Code) -> Trace {
         let len: usize = spans.iter().map(|s| s.len as usize).sum();
         Outcome { state: State::Done, ret: 0, clocks: Some(clocks), out: vec![0; len], woken: None }
     });
-    Trace {
-        end: End::Exited,
-        start_ns: 0,
-        stops: 0,
-        stopped_in: None,
-        mishaps: Vec::new(),
-        outcomes: outcomes.collect(),
-    }
+    Trace { outcomes: outcomes.collect(), ..Trace::lost(End::Exited, 0) }
 }
 
 /// What is found where the target's outcome of a call is changed so.

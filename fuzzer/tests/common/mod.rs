@@ -51,14 +51,7 @@ fn trace(program: &Program, faulty: bool) -> Trace {
         }
         Outcome { state: State::Done, ret, clocks: None, woken: None, out: Vec::new() }
     });
-    Trace {
-        end: End::Exited,
-        start_ns: 0,
-        stops: 0,
-        stopped_in: None,
-        mishaps: Vec::new(),
-        outcomes: outcomes.collect(),
-    }
+    Trace { outcomes: outcomes.collect(), ..Trace::lost(End::Exited, 0) }
 }
 
 /// What both fake sides make of a program.

@@ -1,5 +1,6 @@
 //! What a jail looks like, as steps for the child.
 
+use super::parent::NOBODYS_ID;
 use super::setup::{Content, MAX_TREES, Op, Plan, Step, notifier};
 use super::{AGENT_PATH, ContainedSpec, JailSpec, Root, filter, refused, sys};
 use crate::target::TargetError;
@@ -21,8 +22,6 @@ const SHARED: &[&str] = &["tmp", "run"];
 /// Top-level entries without which no program of the host starts.
 const NEEDED: &[&str] = &["usr", "bin", "lib", "lib64", "etc"];
 
-/// Of a tmpfs that programs may not enter, though they are root, since they may not pass by rights.
-const NOBODYS: &str = "uid=2013000000,gid=2013000000";
 /// Character devices that every jail has: name, major and minor number (null(4), full(4), random(4), tty(4)).
 const DEVICES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
@@ -291,6 +290,8 @@ fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
         steps.mount("tmpfs", "run", libc::MS_NODEV, "mode=755,size=64m,nr_inodes=8192")?;
     }
     if spec.keep {
+        // Programs may not enter, though they are root, since they may not pass by rights.
+        let nobodys = format!("uid={NOBODYS_ID},gid={NOBODYS_ID}");
         if !host {
             steps.directory("run", 0o755)?;
             // CRIU tries mounts out there.
@@ -298,7 +299,7 @@ fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
                 "tmpfs",
                 "tmp",
                 libc::MS_NODEV,
-                &format!("mode=700,size=16m,nr_inodes=1024,{NOBODYS}"),
+                &format!("mode=700,size=16m,nr_inodes=1024,{nobodys}"),
             )?;
         }
         // Images and traces: nothing that a program may reach.
@@ -306,7 +307,7 @@ fn root(steps: &mut Steps, spec: &JailSpec) -> Result<(), TargetError> {
             "tmpfs",
             "run",
             libc::MS_NODEV,
-            &format!("mode=700,size=256m,nr_inodes=8192,{NOBODYS}"),
+            &format!("mode=700,size=256m,nr_inodes=8192,{nobodys}"),
         )?;
     }
     // A mount of its own, as layers have it: what leads out of it crosses file systems (link(2), EXDEV) on both sides.
@@ -357,7 +358,7 @@ fn devices(steps: &mut Steps, host: bool, keep: bool) -> Result<(), TargetError>
         let target = format!("dev/{device}");
         if keep {
             // A host's file, and whoever is root here is root there: nodes of its own instead, which are nobody's.
-            let op = Op::Device { path: text(&target)?, major, minor, owner: super::parent::NOBODYS_ID };
+            let op = Op::Device { path: text(&target)?, major, minor, owner: NOBODYS_ID };
             steps.add(format!("making /{target}"), op);
             continue;
         }

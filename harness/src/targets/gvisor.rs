@@ -12,7 +12,6 @@ use parallax_corpus::wire;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -370,11 +369,7 @@ struct Sandbox {
 
 impl Sandbox {
     fn logged(&self, name: &str) -> Vec<u8> {
-        let mut log = Vec::new();
-        if let Ok(file) = File::open(self.bundle.folder.path().join(name)) {
-            let _ = file.take(MAX_WORDS as u64).read_to_end(&mut log);
-        }
-        log
+        host::beginning_of(&self.bundle.folder.path().join(name), MAX_WORDS)
     }
 }
 

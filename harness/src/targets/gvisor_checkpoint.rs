@@ -12,8 +12,7 @@ use crate::target::{Instance, Slot, Target, TargetError};
 use parallax_corpus::trace::{Fate, Mishap};
 use parallax_corpus::wire::point;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -151,11 +150,7 @@ impl Live {
     }
 
     fn logged(&self, name: &str, most: usize) -> String {
-        let mut log = Vec::new();
-        if let Ok(file) = File::open(self.folder().join(name)) {
-            let _ = file.take(most as u64).read_to_end(&mut log);
-        }
-        String::from_utf8_lossy(&log).into_owned()
+        String::from_utf8_lossy(&host::beginning_of(&self.folder().join(name), most)).into_owned()
     }
 
     fn mishap(&mut self, fate: Fate, said: &str) {

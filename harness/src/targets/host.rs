@@ -10,6 +10,7 @@ use parallax_corpus::compile::{Mode, compile, request};
 use parallax_corpus::{Call, CallId, End, Program, Trace};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -230,6 +231,15 @@ fn agent_addresses() -> std::ops::Range<u64> {
         end = end.max(address + word(header + 40, 8));
     }
     start..end
+}
+
+/// The first bytes of a file that a layer writes, at most `most`; nothing if it is not there.
+pub fn beginning_of(path: &Path, most: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = fs::File::open(path) {
+        let _ = file.take(most as u64).read_to_end(&mut bytes);
+    }
+    bytes
 }
 
 /// At most `most` bytes of text from what a layer printed.

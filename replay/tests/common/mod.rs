@@ -29,14 +29,7 @@ pub fn blank(code: &Code) -> Trace {
         let len: usize = spans.iter().map(|s| s.len as usize).sum();
         done(0, &vec![0; len])
     });
-    Trace {
-        end: End::Exited,
-        start_ns: 0,
-        stops: 0,
-        stopped_in: None,
-        mishaps: Vec::new(),
-        outcomes: outcomes.collect(),
-    }
+    Trace { outcomes: outcomes.collect(), ..Trace::lost(End::Exited, 0) }
 }
 
 /// What Linux really does with it, by the agent in its jail. `None` where no jail can be built.

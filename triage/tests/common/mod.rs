@@ -31,14 +31,7 @@ pub fn case(k: usize, target: &str, version: &str, own: &str, created: u64) -> R
             let ret = if at == last { ret } else { i64::from(at == 0) * 3 };
             Outcome { state: State::Done, ret, clocks: None, woken: None, out: vec![0; len] }
         });
-        Trace {
-            end: End::Exited,
-            start_ns: 0,
-            stops: 0,
-            stopped_in: None,
-            mishaps: Vec::new(),
-            outcomes: outcomes.collect(),
-        }
+        Trace { outcomes: outcomes.collect(), ..Trace::lost(End::Exited, 0) }
     };
     let (native, shown) = (trace(theirs), trace(ours));
     let mut finding =

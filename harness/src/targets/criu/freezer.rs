@@ -14,8 +14,7 @@ use nix::sys::stat::fstat;
 use parallax_corpus::trace::{Fate, Mishap};
 use parallax_corpus::wire;
 use parallax_corpus::wire::point;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -24,7 +23,7 @@ pub(super) const CONFIG: &str = "/run/criu.conf";
 /// Where it puts images and logs.
 pub(super) const IMAGES: &str = "/run/img";
 /// Most of a log that is read, bytes. The reason comes early: what goes wrong first is what is told.
-const MAX_LOG: u64 = 256 << 10;
+const MAX_LOG: usize = 256 << 10;
 /// Most of a reason, bytes.
 const KEPT_REASON: usize = 300;
 /// Most of a log that is kept with a case, bytes.
@@ -99,11 +98,8 @@ impl CriuFreezer {
     }
 
     fn log(&self, name: &str) -> String {
-        let mut bytes = Vec::new();
-        if let Ok(file) = File::open(self.root.join(&IMAGES[1..]).join(name)) {
-            let _ = file.take(MAX_LOG).read_to_end(&mut bytes);
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
+        let path = self.root.join(&IMAGES[1..]).join(name);
+        String::from_utf8_lossy(&host::beginning_of(&path, MAX_LOG)).into_owned()
     }
 
     /// Keeps a mishap with the log's first error as the reason.
