@@ -105,6 +105,8 @@ pub(super) enum Op {
         name: CString,
         domain: CString,
     },
+    /// Changes into a network namespace where listing sockets is cheap.
+    SmallTables,
     /// Brings the network namespace's own interface up: programs talk to themselves.
     Loopback,
     Umask(u32),
@@ -222,6 +224,7 @@ fn take(op: &Op, report: RawFd, trees: &mut [RawFd; MAX_TREES]) -> Sys {
         Op::Chdir(path) => sys::chdir(path),
         Op::Pivot => sys::pivot_here(),
         Op::Hostname { name, domain } => sys::name_host(name, domain),
+        Op::SmallTables => sys::small_tables(),
         Op::Loopback => sys::loopback_up(),
         Op::Umask(mask) => {
             sys::umask(*mask);

@@ -344,6 +344,35 @@ pub(super) fn loopback_up() -> Sys {
     }
 }
 
+/// Another network namespace with small tables of sockets: whoever lists sockets walks the whole table, and by default
+/// that is the machine's, of some 100,000 entries (`tcp_child_ehash_entries` and `udp_child_hash_entries` of the kernel's
+/// networking/ip-sysctl.rst, since Linux 6.1). A kernel that knows no such sizes, or does not let us, changes nothing.
+pub(super) fn small_tables() -> Sys {
+    let sizes: [(&CStr, &[u8]); 2] = [
+        (c"/proc/sys/net/ipv4/tcp_child_ehash_entries", b"64"),
+        (c"/proc/sys/net/ipv4/udp_child_hash_entries", b"128"),
+    ];
+    for (path, size) in sizes {
+        if write(path, size).is_err() {
+            return Ok(());
+        }
+    }
+    // SAFETY: takes no pointers.
+    unsafe { call(libc::SYS_unshare, [libc::CLONE_NEWNET as usize, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Writes to a file that is there, at once.
+fn write(path: &CStr, content: &[u8]) -> Sys {
+    let flags = (libc::O_WRONLY | libc::O_CLOEXEC) as usize;
+    // SAFETY: a NUL-terminated path; `content` is readable over its length; the descriptor is ours to close.
+    unsafe {
+        let fd = call(libc::SYS_open, [at(path), flags, 0, 0, 0, 0])?;
+        let written = call(libc::SYS_write, [fd, content.as_ptr() as usize, content.len(), 0, 0, 0]);
+        let _ = call(libc::SYS_close, [fd, 0, 0, 0, 0, 0]);
+        written.map(drop)
+    }
+}
+
 /// `seccomp(2)`: installs a filter; with `SECCOMP_FILTER_FLAG_NEW_LISTENER` gives the listener.
 pub(super) fn install_filter(program: &[libc::sock_filter], flags: u64) -> Sys<RawFd> {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };

@@ -37,8 +37,8 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(20);
 pub struct Criu {
     /// The executable.
     path: PathBuf,
-    /// It has the libraries it needs beside it, and their loader.
-    own_libraries: bool,
+    /// It needs nothing but what is in its folder: its libraries and their loader, or none of them.
+    unpacked: bool,
     /// Lines of its configuration file, and `fault=N`, as the user gave them.
     options: Vec<String>,
     /// What it has found out about this kernel, which takes it as long as ten dumps.
@@ -56,10 +56,10 @@ impl Criu {
             Some(path) => host::program(Some(path), "criu", HINT)?,
             None => host::unpacked("criu/criu").map_or_else(|| host::program(None, "criu", HINT), Ok)?,
         };
-        // The starter that stands beside an unpacked one is a script, and there is no shell in a jail.
-        let unpacked = path.parent().and_then(Path::parent).map(|folder| folder.join("criu"));
-        let path = unpacked.filter(|p| p.is_file() && loader(p).is_file()).unwrap_or(path);
-        let own_libraries = loader(&path).is_file();
+        // The starter that stands beside one of `script/install-criu` is a script, and there is no shell in a jail.
+        let beside = path.parent().and_then(Path::parent).map(|folder| folder.join("criu"));
+        let path = beside.filter(|p| p.is_file()).unwrap_or(path);
+        let unpacked = path.parent().is_some_and(|folder| folder.join("bin/criu").is_file());
         let options: Vec<String> = options
             .into_iter()
             .flat_map(|o| o.split(','))
@@ -76,7 +76,7 @@ impl Criu {
                     .to_owned(),
             });
         }
-        let criu = Criu { path, own_libraries, options, kernel: Arc::default() };
+        let criu = Criu { path, unpacked, options, kernel: Arc::default() };
         let version = criu.version()?;
         let number = version.rsplit(' ').next().unwrap_or_default();
         if is_older(number, OLDEST) {
@@ -90,8 +90,11 @@ impl Criu {
 
     /// What starts it, with paths as the host or the jail sees them.
     fn command(&self, folder: &Path) -> Vec<OsString> {
-        if !self.own_libraries {
+        if !self.unpacked {
             return vec![self.path.clone().into()];
+        }
+        if !loader(&self.path).is_file() {
+            return vec![folder.join("criu").into()];
         }
         let libraries = folder.join("lib");
         let loader = libraries.join(LOADER);
@@ -110,7 +113,7 @@ impl Criu {
     }
 
     fn root(&self) -> (Root, Vec<(PathBuf, String)>) {
-        match self.own_libraries {
+        match self.unpacked {
             true => (Root::Bare, vec![(self.folder().to_owned(), FOLDER.to_owned())]),
             false => (Root::Host, Vec::new()),
         }
@@ -124,8 +127,7 @@ impl Criu {
     fn configuration(&self) -> String {
         let own = self.options.iter().filter(|o| !o.starts_with("fault="));
         let given = own.map(|o| o.replacen('=', " ", 1) + "\n").collect::<String>();
-        // Nothing of the net namespace is to be locked: nobody else is in it.
-        format!("images-dir {IMAGES}\nwork-dir {IMAGES}\nmanage-cgroups=ignore\nnetwork-lock skip\n{given}")
+        format!("images-dir {IMAGES}\nwork-dir {IMAGES}\nmanage-cgroups=ignore\n{given}")
     }
 
     fn launch(&self, slot: &Slot) -> Result<JailedInstance, TargetError> {

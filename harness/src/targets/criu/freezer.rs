@@ -6,7 +6,7 @@
 //! | 1 | `criu` waiting | have it dump | waits for all that died, starts `criu` again |
 //! | 2 | `criu` waiting | have it restore | waits for `criu`, continues the program |
 
-use super::rpc::{InheritFd, Options, Socket, What};
+use super::rpc::{InheritFd, NO_NETWORK_LOCK, Options, Socket, What};
 use crate::freezer::{Freezer, Next, Point, without_numbers};
 use crate::jail::Jailed;
 use crate::targets::host;
@@ -85,6 +85,8 @@ impl CriuFreezer {
             file_locks: Some(true),
             config_file: Some(CONFIG.to_owned()),
             shell_job: Some(self.ours),
+            // Nobody else is in the net namespace.
+            network_lock: Some(NO_NETWORK_LOCK),
             ..Options::default()
         }
     }

@@ -43,7 +43,14 @@ pub struct Options {
     /// More options, as on the command line.
     #[prost(string, optional, tag = "51")]
     pub config_file: Option<String>,
+    /// How connections are kept quiet meanwhile (`criu_network_lock_method`). Not in the configuration file: CRIU's
+    /// development version dies of it there.
+    #[prost(int32, optional, tag = "64")]
+    pub network_lock: Option<i32>,
 }
+
+/// [`Options::network_lock`]: they are not.
+pub(super) const NO_NETWORK_LOCK: i32 = 3;
 
 /// `inherit_fd`: what was dumped, such as `pipe:[123]`, and the descriptor that stands for it.
 #[derive(Clone, PartialEq, Message)]
