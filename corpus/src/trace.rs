@@ -202,14 +202,17 @@ impl Trace {
     }
 
     /// Forgets what is chance in a program of several tasks that a signal killed: how far the others still came, and
-    /// whether the call that sent it had returned. What stays are the calls before that.
-    pub fn forget_race(&mut self) {
-        if matches!(self.end, End::Killed(_)) {
-            let first =
-                self.outcomes.iter().position(|o| o.state != State::Done).unwrap_or(self.outcomes.len());
-            let sure = first.saturating_sub(1);
-            self.outcomes[sure..].fill(Outcome::NOT_RUN);
+    /// whether the call that sent it had returned. What stays are the calls before that; and the one it died in, if
+    /// the first task made that and the one before, for then nobody raced with it. `task` is the task of a call.
+    pub fn forget_race(&mut self, task: impl Fn(usize) -> u8) {
+        if !matches!(self.end, End::Killed(_)) {
+            return;
         }
+        let first = self.outcomes.iter().position(|o| o.state != State::Done).unwrap_or(self.outcomes.len());
+        let died = self.outcomes.get(first).is_some_and(|o| o.state == State::Died);
+        let alone = [first, first.saturating_sub(1)].into_iter().all(|call| task(call) == 0);
+        let sure = if died && alone { first + 1 } else { first.saturating_sub(1) };
+        self.outcomes[sure..].fill(Outcome::NOT_RUN);
     }
 
     fn decode(r: &mut Reader<'_>, calls: usize) -> Result<Trace, BadTrace> {

@@ -223,7 +223,7 @@ impl Side {
         for (code, trace) in codes.iter().zip(&mut traces) {
             renumber::agent_is_init(code, trace, agent);
             if oracles::tasks::are_in(code) {
-                trace.forget_race();
+                trace.forget_race(|call| code.calls[call].task);
             }
         }
         // Whoever has checkpoints answers each program by itself.

@@ -221,7 +221,7 @@ fn a_stop_is_laid_to_the_call_it_came_in() {
     let Some(results) = run("gvisor", &["getpid()\nr1 = gettid()\ntkill(r1, SIGTSTP)\ngetppid()\n"]) else {
         return;
     };
-    assert_eq!(signature(&results[0]), "differential tkill.stops stopped too often");
+    assert_eq!(signature(&results[0]), "differential kill$self.stops stopped too often");
 }
 
 /// qemu-user 7.2 reports a signal on the program's standard error, which is a terminal that `^S` has stopped.

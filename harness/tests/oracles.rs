@@ -169,6 +169,11 @@ fn one_bug_has_one_name_however_it_was_seen_and_brought_about() {
         finding("read", "ret", "another value", "read"),
         finding("fchmod", "ret", "success became EPERM", "fchmod"),
         finding("fchmodat", "ret", "success became EPERM", "fchmodat"),
+        finding("ppoll", "ret", "something became zero", "ppoll"),
+        finding("ppoll", "ret", "success became EINVAL", "ppoll"),
+        finding("rt_tgsigqueueinfo", "stops", "stopped too often", "rt_tgsigqueueinfo"),
+        finding("sendmmsg", "state", "died became EPIPE", "sendmmsg"),
+        finding("epoll_pwait2", "ret", "unsupported", "epoll_pwait2"),
     ];
     let told: Vec<String> = names.iter().map(|f| f.signature().0).collect();
     insta::assert_snapshot!(told.join("\n"), @r"
@@ -183,6 +188,11 @@ fn one_bug_has_one_name_however_it_was_seen_and_brought_about() {
     differential read.ret another value
     differential fchmod.ret success became EPERM
     differential fchmodat.ret success became EPERM
+    differential poll.ret something became zero
+    differential ppoll.ret success became EINVAL
+    differential kill$self.stops stopped too often
+    differential sendto.state died became EPIPE
+    differential epoll_pwait2.ret unsupported
     ");
 }
 

@@ -1,7 +1,7 @@
 //! Programs of several tasks, on the native side and on real layers.
 
 use parallax_corpus::text::parse;
-use parallax_corpus::{Program, State, Trace};
+use parallax_corpus::{End, Program, State, Trace};
 use parallax_harness::pair::{Isolation, Pair, RunOptions};
 use parallax_harness::target::{Slot, TargetError};
 use parallax_harness::targets::{Choice, choose};
@@ -95,6 +95,23 @@ fn the_program_ends_with_its_last_task() {
         let trace = native(&mut pair, &format!("{start}@1 getpid()\n@1 gettid()\n"));
         assert_eq!(states(&trace, 3), [State::Done; 3], "{start}");
     }
+}
+
+#[test]
+fn the_call_it_died_in_is_told_unless_another_task_sent_the_signal() {
+    let mut pair = pair("native");
+    for start in ["task$thread()", "task$process()"] {
+        let text = format!("r0, r1 = pipe(out)\nclose(r0)\n{start}\nwrite(r1, \"x\")\ngetpid()\n");
+        let trace = native(&mut pair, &text);
+        assert_eq!(trace.end, End::Killed(13), "{start}");
+        let [done, died, not_run] = [State::Done, State::Died, State::NotRun];
+        assert_eq!(states(&trace, 5), [done, done, done, died, not_run], "{start}");
+    }
+    let text = "r0 = getpid()\ntask$thread()\ngetppid()\n@1 kill$self(r0, SIGKILL)\ngetpid()\n";
+    let trace = native(&mut pair, text);
+    assert_eq!(trace.end, End::Killed(9));
+    assert_eq!(states(&trace, 2), [State::Done; 2]);
+    assert!(trace.outcomes[2..].iter().all(|o| matches!(o.state, State::Done | State::NotRun)), "{trace:?}");
 }
 
 #[test]

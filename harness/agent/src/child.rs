@@ -82,12 +82,19 @@ pub fn append_trace(program: &Program<'_>, end: (u8, u8, i32), reply: &mut Reply
     let table = Table::of(program.header.instrs);
     let data_len = s.data_len.load(SeqCst) as usize;
     let data_len = if data_len > TRACE_SIZE - 128 { 0 } else { data_len };
+    let mut seen = [false; MAX_INSTRS];
     let (mut written, data_len) = if program.has_tasks() {
-        whole(program.header.instrs as usize, table.data(), data_len)
+        whole(program.header.instrs as usize, table.data(), data_len, &mut seen)
     } else {
         (s.written.load(SeqCst), data_len)
     };
-    let inside = if program.has_tasks() { s.turn.load(SeqCst) } else { written };
+    let inside = if program.has_tasks() {
+        // Behind the call whose turn it is come those that the same task makes in one go.
+        let turn = (s.turn.load(SeqCst) as usize).min(MAX_INSTRS);
+        (turn..MAX_INSTRS).find(|&call| !seen[call]).unwrap_or(MAX_INSTRS) as u32
+    } else {
+        written
+    };
     let died = end.0 == END_KILLED && !table.is_settled(inside as usize);
     let size = (16 + data_len + if died { OUTCOME } else { 0 }) as u32;
     written += died as u32;
@@ -109,10 +116,9 @@ pub fn append_trace(program: &Program<'_>, end: (u8, u8, i32), reply: &mut Reply
 }
 
 /// How many outcomes are whole, and the bytes they take: a task that is killed may leave one half written, and with it
-/// everything behind it is lost.
-fn whole(calls: usize, data: u64, data_len: usize) -> (u32, usize) {
+/// everything behind it is lost. `seen` is set for the calls they are of.
+fn whole(calls: usize, data: u64, data_len: usize, seen: &mut [bool; MAX_INSTRS]) -> (u32, usize) {
     let (mut count, mut at) = (0, 0);
-    let mut seen = [false; MAX_INSTRS];
     while at + OUTCOME <= data_len {
         // SAFETY: inside the trace buffer, whose bytes are plain data.
         let head = unsafe { core::slice::from_raw_parts((data as usize + at) as *const u8, OUTCOME) };

@@ -16,7 +16,9 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
         };
         let waits = [native, target].map(|o| o.state == State::Blocked);
         applies |= waits[0] || waits[1];
-        if waits[0] == waits[1] || super::differential::lacks(native, target) {
+        // What never ran says nothing about waiting: the program had come to its end before.
+        let ran = [native, target].iter().all(|o| o.state != State::NotRun);
+        if waits[0] == waits[1] || !ran || super::differential::lacks(native, target) {
             continue;
         }
         let desc = call.id.desc();

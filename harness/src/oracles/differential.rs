@@ -8,6 +8,9 @@ use parallax_corpus::text::{show_meaning, show_ret};
 use parallax_corpus::{End, Meaning, Outcome, State, Trace};
 use std::collections::{BTreeMap, BTreeSet};
 
+const EPIPE: i32 = 32;
+const SIGPIPE: u8 = 13;
+
 /// The first call whose outcomes differ in a way their meanings do not allow.
 pub fn judge(evidence: Evidence<'_>) -> Verdict {
     if evidence.code.calls.is_empty() {
@@ -41,6 +44,12 @@ fn at(evidence: &Evidence<'_>, k: usize, names: &mut Renaming) -> Option<Finding
     let difference = compare(desc, &evidence.code.spans[k], native, target, names)?;
     let shown = (difference.native, difference.target);
     let mut finding = evidence.finding("differential", k, &difference.field, shown, difference.kind);
+    let refused = target.errno().filter(|&errno| errno != EPIPE);
+    if let (State::Died, End::Killed(SIGPIPE), Some(errno)) = (native.state, evidence.native.end, refused) {
+        // Linux says EPIPE there, and the signal is only how it says it.
+        finding.field = "ret".into();
+        finding.kind = format!("EPIPE became {}", errno_name(errno));
+    }
     if lacks(native, target) {
         finding.class = Class::Unsupported;
         finding.kind = "unsupported".into();
@@ -84,8 +93,10 @@ fn ends(evidence: &Evidence<'_>) -> Option<Finding> {
     if native == target {
         return None;
     }
-    // The call it died in, not the last one of the program.
-    let died = evidence.native.outcomes.iter().position(|o| o.state == State::Died);
+    // The call it died in, or after which it is not known how far it came, not the last one of the program.
+    let first = |side: &Trace, state| side.outcomes.iter().position(|o| o.state == state);
+    let killed = [evidence.native, evidence.target].into_iter().find(|s| matches!(s.end, End::Killed(_)));
+    let died = first(evidence.native, State::Died).or_else(|| first(killed?, State::NotRun));
     let last = died.filter(|&k| k < evidence.code.calls.len()).or(evidence.code.own.checked_sub(1))?;
     let shown = (format!("{native:?}"), format!("{target:?}"));
     let kind = format!("{} became {}", shown.0, shown.1);

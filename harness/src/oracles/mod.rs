@@ -104,7 +104,14 @@ impl Finding {
         // A descriptor that is not the next one shows wherever the next one is made.
         let field = if kind == differential::SHIFTED { "number" } else { field };
         if cause == name {
-            return Signature(format!("{oracle} {}.{field} {kind}", state::spelled(name)));
+            // An errno is the call's own; what it does to the process, or brings, is the operation's.
+            let effect = ["state", "stops", "end"].contains(&field);
+            let is_error = |half: &str| half.starts_with('E') && half != "Exited";
+            let refused = kind == "unsupported"
+                || kind.starts_with("answered ")
+                || kind.split(" became ").any(is_error);
+            let own = if effect || !refused { state::operation(name) } else { state::spelled(name) };
+            return Signature(format!("{oracle} {own}.{field} {kind}"));
         }
         let cause = state::operation(cause);
         match state::thing(name) {

@@ -79,9 +79,9 @@ const SPELLINGS: &[&[&str]] = &[
     &["renameat2", "renameat2$at", "renameat", "rename"],
     &["accept4", "accept4$in", "accept"],
     &["sendto", "sendto$un", "sendto$in"],
-    &["sendmsg", "sendmsg$un"],
+    &["sendmsg", "sendmsg$un", "sendmmsg"],
     &["recvfrom", "recvfrom$un", "recvfrom$in"],
-    &["recvmsg", "recvmsg$control", "recvmsg$short"],
+    &["recvmsg", "recvmsg$control", "recvmsg$short", "recvmmsg"],
     &["semctl$getval", "semctl$setval", "semctl$getpid", "semctl$getncnt", "semctl$getzcnt"],
     &["shmget", "shmget$flags"],
     &["semget", "semget$flags"],
@@ -110,8 +110,9 @@ const SPELLINGS: &[&[&str]] = &[
     &["rt_sigprocmask", "rt_sigprocmask$block", "rt_sigprocmask$unblock"],
 ];
 
-/// Calls that are older and newer, or by name and by descriptor, of one operation (one page of the manual's section
-/// 2). They are joined only as what brought a state about: what each of them answers is its own.
+/// Calls that are older and newer, or by name and by descriptor, of one operation (mostly one page of the manual's
+/// section 2). They are joined as what brought a state about, by what they do to the process (it dies, stops, waits), and
+/// by what they bring: how each of them refuses is its own.
 const OPERATIONS: &[&[&str]] = &[
     &["openat", "creat"],
     &["chmod", "fchmod", "fchmodat", "fchmodat2"],
@@ -122,6 +123,13 @@ const OPERATIONS: &[&[&str]] = &[
     &["epoll_create", "epoll_create1"],
     &["write", "writev", "write$file", "pwrite64", "pwritev", "pwritev2"],
     &["mlock", "mlock2"],
+    &["read", "readv"],
+    &["sendto", "sendmsg", "sendmsg$creds", "sendmsg$rights"],
+    &["recvfrom", "recvmsg"],
+    &["poll", "ppoll"],
+    &["select", "select$except", "pselect6"],
+    &["epoll_wait", "epoll_pwait", "epoll_pwait2"],
+    &["kill$self", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"],
 ];
 
 /// The first of the list that holds the name, or the name.
