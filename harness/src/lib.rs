@@ -11,6 +11,7 @@ pub mod oracles;
 mod pace;
 pub mod pair;
 mod renumber;
+mod side;
 pub mod target;
 pub mod targets;
 pub mod terminal;
