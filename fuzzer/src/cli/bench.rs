@@ -214,10 +214,11 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     let time = Duration::from_secs(options.seconds);
     let (mut all, mut one, mut getpid, mut hanging) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // Once over everything first, for warmth and for the counts.
-    let Warm { ok, calls, blocked, hangs, programs } = warm_up(&mut workers, &everything)?;
+    let batch = if target.has_points() { POINTED_BATCH } else { BATCH };
+    let Warm { run, ok, calls, blocked, hangs, programs } = warm_up(&mut workers, &everything, batch)?;
+    let everything = &everything[..run];
     let before: Vec<Times> = workers.iter().map(|p| p.times).collect();
     let mut wall = Duration::ZERO;
-    let batch = if target.has_points() { POINTED_BATCH } else { BATCH };
     for _ in 0..options.rounds {
         one.push(rate(&mut workers[..a_core], &programs, time, batch)?);
         all.push(rate(&mut workers, &programs, time, batch)?);
@@ -225,11 +226,17 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     }
     // The first worker ran in both measurements.
     let spent = workers[0].times;
-    let simple = vec![simple(target.has_points()); BATCH * workers.len()];
+    let points = target.has_points();
+    let checkpoints = points.then(|| checkpoints(&mut workers, a_core, options)).transpose()?;
+    let simple = vec![simple(points); BATCH * workers.len()];
     for _ in 0..options.rounds {
-        getpid.push(rate(&mut workers, &simple, time, batch)?);
+        match &checkpoints {
+            // The same programs, measured already.
+            Some(measured) => getpid.push(measured.per_second),
+            None => getpid.push(rate(&mut workers, &simple, time, batch)?),
+        }
         if !hangs.is_empty() {
-            hanging.push(rate(&mut workers, &everything, time, batch)?);
+            hanging.push(rate(&mut workers, everything, time, batch)?);
         }
     }
     let (all, one) = (median(all), median(one));
@@ -244,7 +251,6 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
         ("waiting on for the target", part(spent.target, then.target)),
         ("judging", part(spent.judge, then.judge)),
     ];
-    let checkpoints = target.has_points().then(|| checkpoints(&mut workers, a_core, options)).transpose()?;
     let rest = 100.0 - parts.iter().map(|p| p.1).sum::<f64>();
     parts.push(("rest (reading traces, threads)", rest.max(0.0)));
     Ok(Figures {
@@ -298,6 +304,8 @@ fn by_core(pairs: Vec<Pair>, cores: usize) -> Vec<Pair> {
 
 /// What came of running every program once.
 struct Warm {
+    /// How many of them were run before the time was up.
+    run: usize,
     /// Calls that succeeded natively.
     ok: u64,
     /// Calls executed.
@@ -310,22 +318,32 @@ struct Warm {
     programs: Vec<Program>,
 }
 
+/// How long a slow layer may take over its programs once; at least a batch of each worker is run.
+const WARM_UP: Duration = Duration::from_secs(20);
+
 /// Runs every program once. What hangs or kills the layer is run again, patiently, before it is believed.
-fn warm_up(workers: &mut [Pair], programs: &[Program]) -> anyhow::Result<Warm> {
+fn warm_up(workers: &mut [Pair], programs: &[Program], batch: usize) -> anyhow::Result<Warm> {
     use parallax_corpus::State;
     let survived = |result: &PairResult| !matches!(result.target.end, End::Hung | End::Crashed);
-    let mut warm = Warm { ok: 0, calls: 0, blocked: 0, hangs: BTreeMap::new(), programs: Vec::new() };
-    for (program, result) in programs.iter().zip(workers[0].run(programs, RunOptions::SEARCH)?) {
-        let own = &result.native.outcomes[..CALLS.min(result.native.outcomes.len())];
-        warm.ok += own.iter().filter(|o| o.ok()).count() as u64;
-        warm.calls +=
-            own.iter().filter(|o| !matches!(o.state, State::NotRun | State::Skipped)).count() as u64;
-        warm.blocked += u64::from(own.iter().any(|o| o.state == State::Blocked));
-        let again = std::slice::from_ref(program);
-        if survived(&result) || workers[0].run(again, RunOptions::PATIENT)?.iter().all(survived) {
-            warm.programs.push(program.clone());
-        } else if let Some(first) = program.calls.first() {
-            *warm.hangs.entry(first.id.name()).or_default() += 1;
+    let mut warm = Warm { run: 0, ok: 0, calls: 0, blocked: 0, hangs: BTreeMap::new(), programs: Vec::new() };
+    let (begin, least) = (Instant::now(), batch * workers.len());
+    for batch in programs.chunks(batch) {
+        if begin.elapsed() > WARM_UP && warm.run >= least {
+            break;
+        }
+        warm.run += batch.len();
+        for (program, result) in batch.iter().zip(workers[0].run(batch, RunOptions::SEARCH)?) {
+            let own = &result.native.outcomes[..CALLS.min(result.native.outcomes.len())];
+            let ran = |state| !matches!(state, State::NotRun | State::Skipped);
+            warm.ok += own.iter().filter(|o| o.ok()).count() as u64;
+            warm.calls += own.iter().filter(|o| ran(o.state)).count() as u64;
+            warm.blocked += u64::from(own.iter().any(|o| o.state == State::Blocked));
+            let again = std::slice::from_ref(program);
+            if survived(&result) || workers[0].run(again, RunOptions::PATIENT)?.iter().all(survived) {
+                warm.programs.push(program.clone());
+            } else if let Some(first) = program.calls.first() {
+                *warm.hangs.entry(first.id.name()).or_default() += 1;
+            }
         }
     }
     Ok(warm)
