@@ -144,17 +144,7 @@ fn another_address_needs_a_token_and_a_token_opens_everything() {
 fn hostile_texts_are_shown_and_never_executed() {
     let dir = tempfile::tempdir().expect("a folder");
     let tag = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}";
-    let mut evil = cases::case(4, &format!("gvisor{tag}"), tag, tag, 1_700_000_000);
-    for text in [&mut evil.finding.native, &mut evil.finding.target, &mut evil.kernel, &mut evil.last_words] {
-        tag.clone_into(text);
-    }
-    evil.target_command = Some(tag.into());
-    evil.history[0].detail = tag.into();
-    evil.finding.field = tag.into();
-    evil.finding.cause = tag.into();
-    evil.finding.oracle = tag.into();
-    evil.signature = parallax_harness::oracles::Signature(tag.into());
-    let evil = cases::renamed(evil);
+    let evil = cases::hostile(tag);
     cases::keep(&dir.path().join("G"), &evil);
     cases::stats(&dir.path().join("G"), "<script>alert(3)</script>", 60.0, 1);
     let server = Server::start(dir, None);
