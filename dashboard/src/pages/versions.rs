@@ -72,6 +72,16 @@ impl CoveragePage {
         Ok(CoveragePage { frame: Frame::new(links, "Coverage", "coverage"), covered, ran })
     }
 
+    /// Calls with something to say of them.
+    fn shown(&self) -> impl Iterator<Item = &(String, Vec<CallCount>)> {
+        self.covered.calls.iter().filter(|(_, counts)| is_told(counts))
+    }
+
+    /// The others.
+    fn others(&self) -> Vec<&String> {
+        self.covered.calls.iter().filter(|(_, counts)| !is_told(counts)).map(|(call, _)| call).collect()
+    }
+
     fn of<'a>(&'a self, counts: &'a [CallCount]) -> impl Iterator<Item = (&'a String, &'a CallCount)> {
         self.covered.targets.iter().zip(counts)
     }
@@ -87,4 +97,8 @@ impl CoveragePage {
             _ => "full",
         }
     }
+}
+
+fn is_told(counts: &[CallCount]) -> bool {
+    counts.iter().any(|c| c.runs > 0 || c.buckets > 0)
 }

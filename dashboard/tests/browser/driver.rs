@@ -249,7 +249,9 @@ impl Page {
     /// What the console complained of since it was last asked: errors of scripts, and what the pages' policy forbids.
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.extra("se/log", json!({ "type": "browser" })).await;
-        log.as_array().expect("a log").iter().map(ToString::to_string).collect()
+        let entries = log.as_array().expect("a log").iter();
+        // Chromium also gives advice there.
+        entries.filter(|entry| entry["level"] != "DEBUG").map(ToString::to_string).collect()
     }
 }
 

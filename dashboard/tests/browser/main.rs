@@ -115,6 +115,29 @@ fn everything_can_be_reached_by_keys() {
 }
 
 #[test]
+fn whoever_has_the_token_enters_and_changes_things() {
+    let dir = tempfile::tempdir().expect("a folder");
+    cases::campaign(&dir.path().join("G"), "gvisor", "runsc 1", 3);
+    let server = Server::start(dir, Some("correct horse battery"));
+    run(async |page| {
+        page.open(&format!("http://{}/buckets", server.address)).await;
+        page.says("h1", "This server asks for its token").await;
+        page.type_into("input[name=token]", &format!("wrong{ENTER}")).await;
+        page.says(".said", "That is not it.").await;
+        page.shot("login").await;
+        page.type_into("input[name=token]", &format!("correct horse battery{ENTER}")).await;
+        page.says("h1", "3 open buckets").await;
+        page.click("table.list a").await;
+        page.until("document.getElementById('change')").await;
+        page.choose("#change select", "confirmed").await;
+        page.click("#change button").await;
+        page.says("#state", "confirmed").await;
+        let said = page.complaints().await;
+        assert!(said.iter().all(|line| line.contains("401 (Unauthorized)")), "{said:?}");
+    });
+}
+
+#[test]
 fn pages_are_light_and_dark_as_the_system_is_and_can_be_read_in_both() {
     let server = Server::of(24);
     run(async |page| {
