@@ -2,7 +2,7 @@
 
 use super::{Db, DbError, State};
 use crate::severity::Severity;
-use crate::stats::CampaignStats;
+use crate::stats::Stats;
 use parallax_replay::Repro;
 use rusqlite::{OptionalExtension, Row};
 use serde::Serialize;
@@ -158,7 +158,7 @@ pub struct CampaignRow {
     /// Its cases.
     pub cases: i64,
     /// What it says of itself.
-    pub stats: CampaignStats,
+    pub stats: Stats,
 }
 
 impl CampaignRow {
