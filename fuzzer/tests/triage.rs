@@ -199,7 +199,10 @@ fn two_gigabytes_named_as_a_case_are_refused_at_once() {
         let output = command.current_dir(dir.path()).output().expect("sh starts");
         assert!(start.elapsed() < Duration::from_secs(20), "{args:?}: {:?}", start.elapsed());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("huge.plx: no usable repro file: 2147483648 bytes, more than"), "{args:?}: {said}");
+        assert!(
+            said.contains("huge.plx: no usable repro file: 2147483648 bytes, more than"),
+            "{args:?}: {said}"
+        );
         output.status.code()
     };
     let path = huge.to_str().expect("text");

@@ -3,7 +3,7 @@
 use super::{Db, DbError};
 use serde::Serialize;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// What a version does with a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -69,6 +69,9 @@ pub struct MatrixRow {
     pub changed: Vec<String>,
 }
 
+/// Most versions of a matrix, the newest: a hostile folder may name one for each case.
+pub const MAX_VERSIONS: usize = 100;
+
 impl Db {
     /// The targets with more than nothing known of them.
     ///
@@ -86,7 +89,8 @@ impl Db {
         self.say(read())
     }
 
-    /// The matrix of one target, or of one bucket of it: the versions, oldest first, and the buckets.
+    /// The matrix of one target, or of one bucket of it: the versions, oldest first, at most [`MAX_VERSIONS`], and the
+    /// buckets.
     ///
     /// # Errors
     /// As of the store.
@@ -103,50 +107,51 @@ impl Db {
         target: &str,
         bucket: Option<&str>,
     ) -> rusqlite::Result<(Vec<String>, Vec<MatrixRow>)> {
-        type Seen = BTreeMap<i64, BTreeMap<String, (i64, Cell)>>;
-        let mut seen: Seen = BTreeMap::new();
-        let mut versions: Vec<String> = Vec::new();
-        let known: Vec<(i64, String, i64, String, i64, i64, String)> = self
+        let names =
+            "SELECT cases.version FROM cases JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1
+             UNION SELECT version FROM runs JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1";
+        let mut versions: Vec<String> = self
             .sql
-            .prepare_cached(
-                "SELECT bucket, cases.version, created, 'diverges', cases.k, cases.n, '' FROM cases
-                   JOIN buckets ON buckets.row = bucket WHERE target = ?1
-                 UNION ALL
-                 SELECT bucket, version, at, verdict, runs.k, runs.n, detail FROM runs
-                   JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1",
-            )?
-            .query_map([target], |r| {
-                Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?))
-            })?
+            .prepare_cached(names)?
+            .query_map([target], |r| r.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        for (row, version, at, verdict, k, n, detail) in known {
-            if !versions.contains(&version) {
-                versions.push(version.clone());
-            }
-            let mut verdict =
-                Verdict::ALL.into_iter().find(|v| v.name() == verdict).unwrap_or(Verdict::NotRun);
+        versions.sort_by(|a, b| by_number(a, b));
+        versions.drain(..versions.len().saturating_sub(MAX_VERSIONS));
+        let places: HashMap<&str, usize> = versions.iter().zip(0..).map(|(v, k)| (v.as_str(), k)).collect();
+        let mut seen: HashMap<i64, Vec<(i64, Cell)>> = HashMap::new();
+        let mut select = self.sql.prepare_cached(
+            "SELECT bucket, cases.version, created, 'diverges', cases.k, cases.n, '' FROM cases
+               JOIN buckets ON buckets.row = bucket WHERE target = ?1 AND (?2 IS NULL OR id = ?2)
+             UNION ALL
+             SELECT bucket, version, at, verdict, runs.k, runs.n, detail FROM runs
+               JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1 AND (?2 IS NULL OR id = ?2)",
+        )?;
+        let mut known = select.query(rusqlite::params![target, bucket])?;
+        while let Some(r) = known.next()? {
+            let text = |k: usize| Ok::<_, rusqlite::Error>(r.get_ref(k)?.as_str().unwrap_or_default());
+            let Some(place) = places.get(text(1)?) else { continue };
+            let (at, name, k, n): (i64, _, i64, i64) = (r.get(2)?, text(3)?, r.get(4)?, r.get(5)?);
+            let mut verdict = Verdict::ALL.into_iter().find(|v| v.name() == name).unwrap_or(Verdict::NotRun);
             if verdict == Verdict::Diverges && k < n {
                 verdict = Verdict::Flaky;
             }
-            let cell = Cell { verdict, k, n, detail };
+            let cells =
+                seen.entry(r.get(0)?).or_insert_with(|| vec![(i64::MIN, Cell::NOT_RUN); versions.len()]);
             // The latest word counts, but not being run is none.
-            let said = seen.entry(row).or_default().entry(version).or_insert((i64::MIN, Cell::NOT_RUN));
-            if verdict != Verdict::NotRun && at >= said.0 {
-                *said = (at, cell);
+            if verdict != Verdict::NotRun && at >= cells[*place].0 {
+                cells[*place] = (at, Cell { verdict, k, n, detail: text(6)?.to_owned() });
             }
         }
-        versions.sort_by(|a, b| by_number(a, b));
         let mut select = self.sql.prepare_cached(
             "SELECT row, id, signature, sentence FROM buckets
              WHERE target = ?1 AND (?2 IS NULL AND merged IS NULL OR id = ?2) ORDER BY severity, signature",
         )?;
         let rows = select.query_map(rusqlite::params![target, bucket], |r| {
             let row: i64 = r.get(0)?;
-            let of = seen.get(&row);
-            let cells: Vec<Cell> = versions
-                .iter()
-                .map(|v| of.and_then(|of| of.get(v)).map_or(Cell::NOT_RUN, |(_, cell)| cell.clone()))
-                .collect();
+            let cells: Vec<Cell> = match seen.get(&row) {
+                Some(cells) => cells.iter().map(|(_, cell)| cell.clone()).collect(),
+                None => vec![Cell::NOT_RUN; versions.len()],
+            };
             let changed = changes(&versions, &cells);
             Ok(MatrixRow { id: r.get(1)?, signature: r.get(2)?, sentence: r.get(3)?, cells, changed })
         })?;
