@@ -64,6 +64,7 @@ CREATE INDEX buckets_list ON buckets (severity, area, call, row);
 -- Counts of the overview, the newest, and what may be the same bug, without reading the buckets themselves.
 CREATE INDEX buckets_state ON buckets (state, severity, area) WHERE merged IS NULL;
 CREATE INDEX buckets_import ON buckets (first_import DESC, severity, row) WHERE merged IS NULL;
+CREATE INDEX buckets_matrix ON buckets (target, severity, signature) WHERE merged IS NULL;
 CREATE INDEX buckets_output ON buckets (target, call, field);
 CREATE INDEX buckets_shape ON buckets (target, shape);
 CREATE INDEX buckets_merged ON buckets (merged) WHERE merged IS NOT NULL;
