@@ -8,7 +8,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PARALLAX := $(TARGET_DIR)/release/parallax
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test bench targets clean
+.PHONY: help run build test bench targets browser clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do \
@@ -26,7 +26,7 @@ run: targets build ## Fuzz the best layer found for TIME (60s) and show the case
 build: ## Build target/release/parallax
 	$(CARGO) build --release
 
-test: targets ## Formatting, lints, every test on every layer found, and the documentation
+test: targets browser ## Formatting, lints, every test on every layer found, and the documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test --workspace --release
@@ -37,6 +37,9 @@ bench: targets build ## Measure programs per second, per layer
 
 targets: ## Install the layers, where that is possible (docs/targets.md)
 	@script/install-targets
+
+browser: ## Install Chromium for the tests of the pages, where that is possible
+	@script/install-browser
 
 clean: ## Remove what was built; results stay
 	$(CARGO) clean

@@ -102,8 +102,10 @@ impl IntoResponse for Failure {
             Failure::Refused(what) => (StatusCode::BAD_REQUEST, "That cannot be done", what),
             Failure::Forbidden(what) => (StatusCode::FORBIDDEN, "That is not allowed", what.to_owned()),
             Failure::Broken(what) => {
+                // Paths of this machine are for whoever runs it.
                 eprintln!("parallax: {what}");
-                (StatusCode::INTERNAL_SERVER_ERROR, "Something is broken", what)
+                let said = "The server says on its own standard error what it is.".to_owned();
+                (StatusCode::INTERNAL_SERVER_ERROR, "Something is broken", said)
             }
         };
         page(status, &ErrorPage { frame: Frame::new(&Links::live(), title, ""), what })

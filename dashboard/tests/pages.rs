@@ -144,17 +144,7 @@ fn another_address_needs_a_token_and_a_token_opens_everything() {
 fn hostile_texts_are_shown_and_never_executed() {
     let dir = tempfile::tempdir().expect("a folder");
     let tag = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}";
-    let mut evil = cases::case(4, &format!("gvisor{tag}"), tag, tag, 1_700_000_000);
-    for text in [&mut evil.finding.native, &mut evil.finding.target, &mut evil.kernel, &mut evil.last_words] {
-        tag.clone_into(text);
-    }
-    evil.target_command = Some(tag.into());
-    evil.history[0].detail = tag.into();
-    evil.finding.field = tag.into();
-    evil.finding.cause = tag.into();
-    evil.finding.oracle = tag.into();
-    evil.signature = parallax_harness::oracles::Signature(tag.into());
-    let evil = cases::renamed(evil);
+    let evil = cases::hostile(tag);
     cases::keep(&dir.path().join("G"), &evil);
     cases::stats(&dir.path().join("G"), "<script>alert(3)</script>", 60.0, 1);
     let server = Server::start(dir, None);
@@ -214,4 +204,44 @@ fn too_many_requests_are_refused_and_the_server_goes_on() {
         .collect();
     assert!(statuses.contains(&403) && statuses.contains(&429), "{statuses:?}");
     assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn no_answer_and_no_exported_page_names_a_folder_of_this_machine() {
+    let server = Server::of(6);
+    let id = first_bucket(&server);
+    let campaigns: serde_json::Value =
+        serde_json::from_str(&server.get("/api/campaigns").body).expect("JSON");
+    let campaign = campaigns[0]["id"].as_str().expect("an id");
+    let own = server.dir.path().to_str().expect("text");
+    let bucket: serde_json::Value =
+        serde_json::from_str(&server.get(&format!("/api/bucket/{id}")).body).expect("JSON");
+    assert_eq!(bucket["cases"][0]["file"], format!("{id}.plx"));
+    let paths = ["/", "/campaigns", "/metrics", "/api/overview", "/api/buckets", "/api/matrix", "/api/live"];
+    let of_one = [
+        format!("/bucket/{id}"),
+        format!("/api/bucket/{id}"),
+        format!("/campaign/{campaign}"),
+        format!("/api/campaign/{campaign}"),
+    ];
+    for path in paths.into_iter().chain(of_one.iter().map(String::as_str)) {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(!answer.body.contains(own), "{path}: {}", answer.body);
+    }
+    let out = server.dir.path().join("pages");
+    let db = Db::open(&server.dir.path().join("store.sqlite")).expect("a store");
+    parallax_dashboard::export(&db, &out).expect("exported");
+    for file in files(&out) {
+        assert!(!std::fs::read_to_string(&file).expect("text").contains(own), "{}", file.display());
+    }
+
+    // Nor where the store has become unusable.
+    let server = Server::of(1);
+    let store = server.dir.path().join("store.sqlite");
+    std::fs::rename(&store, store.with_extension("gone")).expect("renamed");
+    std::fs::create_dir(&store).expect("something else in its place");
+    let answer = server.get("/api/buckets");
+    assert_eq!(answer.status, 500);
+    assert!(!answer.body.contains("store.sqlite"), "{}", answer.body);
 }

@@ -7,9 +7,10 @@ use crate::monitor::Monitor;
 use crate::objective::{Triage, Verdict};
 use crate::runner::{CHUNK, PoolExecutor, Runner};
 use crate::snapshot::Snapshot;
-use crate::stats::{AreaStats, Stats};
+use crate::stats;
 use anyhow::Context as _;
 use parallax_corpus::Program;
+use parallax_triage::stats::{AreaStats, Stats};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -189,7 +190,8 @@ impl<'a, R: Runner> Campaign<'a, R> {
         // Whatever ended it, what was learned is kept; the first error is the one to tell.
         let saved = self.save();
         let stats = self.stats()?;
-        let written = stats.write(&self.options.dir.join("stats.json")).context("cannot write stats.json");
+        let written =
+            stats::write(&stats, &self.options.dir.join("stats.json")).context("cannot write stats.json");
         self.monitor.finish(&stats);
         let ending = ended?;
         saved?;
@@ -301,10 +303,9 @@ impl<'a, R: Runner> Campaign<'a, R> {
             }
             if write {
                 self.stats_written = Instant::now();
-                stats.write(&self.options.dir.join("stats.json")).context("cannot write stats.json")?;
-                stats
-                    .append(&self.options.dir.join("progress.jsonl"))
-                    .context("cannot write progress.jsonl")?;
+                let dir = &self.options.dir;
+                stats::write(&stats, &dir.join("stats.json")).context("cannot write stats.json")?;
+                stats::append(&stats, &dir.join("progress.jsonl")).context("cannot write progress.jsonl")?;
             }
         }
         let (when, programs) = self.saved;
@@ -340,25 +341,27 @@ impl<'a, R: Runner> Campaign<'a, R> {
         Ok(Stats {
             target: self.options.target.clone(),
             seed: self.seed,
-            jobs: self.jobs,
+            jobs: self.jobs as u64,
             seconds: self.before.elapsed.as_secs_f64() + seconds,
             programs: self.engine.programs(),
             programs_per_second: self.programs() as f64 / seconds.max(1e-3),
             calls: total.runs,
             calls_ok: total.ok,
             calls_blocked: total.blocked,
-            corpus: self.engine.corpus_size(),
+            corpus: self.engine.corpus_size() as u64,
             cases: self.before.cases + self.new_cases,
             known_cases: self.before.known_cases + self.known_cases,
             unstable: self.before.unstable + self.unstable,
-            waiting: self.engine.waiting(),
-            signatures: ledger.signatures(),
+            waiting: self.engine.waiting() as u64,
+            signatures: ledger.signatures() as u64,
             known_sightings: ledger.known(),
             restarts: self.before.restarts + self.engine.executor.pool.restarts(),
             unusable: self.engine.unusable(),
             seconds_since_last_case: self.last_case.elapsed().as_secs_f64(),
-            areas: areas.map(|(area, c)| (area.name(), AreaStats { calls: c.runs, ok: c.ok })).collect(),
-            per_call: tally.iter().map(|(id, counts)| (id.name(), counts)).collect(),
+            areas: areas
+                .map(|(area, c)| (area.name().to_owned(), AreaStats { calls: c.runs, ok: c.ok }))
+                .collect(),
+            per_call: tally.iter().map(|(id, counts)| (id.name().to_owned(), counts)).collect(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The progress line on standard error.
 
-use crate::stats::Stats;
+use parallax_triage::stats::Stats;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 

@@ -2,34 +2,9 @@
 
 use parallax_corpus::{Area, CallId, Program, State, tables};
 use parallax_harness::pair::PairResult;
+use parallax_triage::stats::Counts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Counts of one call, on the native side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Counts {
-    /// How often it was run.
-    pub runs: u64,
-    /// How often it returned without an error.
-    pub ok: u64,
-    /// How often it was still waiting when its budget ran out.
-    pub blocked: u64,
-    /// How often it was the first difference of a program with a signature seen before.
-    pub known: u64,
-    /// How often the target said that it does not have it.
-    pub unsupported: u64,
-}
-
-impl std::ops::AddAssign for Counts {
-    fn add_assign(&mut self, other: Counts) {
-        self.runs += other.runs;
-        self.ok += other.ok;
-        self.blocked += other.blocked;
-        self.known += other.known;
-        self.unsupported += other.unsupported;
-    }
-}
 
 /// Counts of all calls, by their place in the tables. Written by name, so that tables may change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

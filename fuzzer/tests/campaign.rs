@@ -136,7 +136,7 @@ fn a_killed_campaign_loses_nothing_it_had_kept() {
         assert!(!before.is_empty());
         let (resumed, _) = campaign(second.path(), 1, 1);
         assert!(names(second.path()).is_superset(&before));
-        assert!(resumed.stats.corpus >= before.len(), "{} of {}", resumed.stats.corpus, before.len());
+        assert!(resumed.stats.corpus >= before.len() as u64, "{} of {}", resumed.stats.corpus, before.len());
     }
 }
 

@@ -280,11 +280,17 @@ impl Repro {
     pub fn load(path: &Path) -> Result<Repro, ReproError> {
         let io = |action| move |error| ReproError::Io { path: path.to_owned(), action, error };
         let file = File::open(path).map_err(io("open"))?;
+        let len = file.metadata().map_err(io("open"))?.len();
         let mut bytes = Vec::new();
         // One byte more than allowed shows that it is too long without reading all of it.
         file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(io("read"))?;
-        Repro::from_bytes(&bytes)
-            .map_err(|error| ReproError::In { path: path.to_owned(), error: Box::new(error) })
+        let read = if bytes.len() > MAX_FILE {
+            let len = usize::try_from(len).unwrap_or(usize::MAX).max(bytes.len());
+            Err(PackError::TooLong { len, max: MAX_FILE }.into())
+        } else {
+            Repro::from_bytes(&bytes)
+        };
+        read.map_err(|error: ReproError| ReproError::In { path: path.to_owned(), error: Box::new(error) })
     }
 
     /// Writes `ID.plx` into the folder, whole or not at all, also when the machine stops in the middle.

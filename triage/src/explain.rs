@@ -34,6 +34,13 @@ pub fn explain(repro: &Repro, code: &Code) -> Explanation {
         let output =
             desc.outputs().into_iter().find(|o| o.name == finding.field || o.name.ends_with(&dotted));
         match (output, finding.field.as_str()) {
+            (Some(output), "ret") if section(finding) == ERRORS => {
+                let value = output.meaning;
+                format!(
+                    "what {} returns: {value}; whether it fails, and how, is compared",
+                    phrase(&finding.name)
+                )
+            }
             (Some(output), "ret") => format!("what {} returns: {}", phrase(&finding.name), output.meaning),
             (Some(output), field) => format!("{field} of {}: {}", phrase(&finding.name), output.meaning),
             (None, "end") => "how a program ends: the same on both sides".to_owned(),
@@ -205,11 +212,14 @@ fn ordinal(n: usize) -> String {
     WORDS.get(n).map_or_else(|| format!("{}th", n + 1), |word| (*word).to_owned())
 }
 
+/// The section of a page that names what a call refuses.
+const ERRORS: &str = "ERRORS";
+
 /// The section of a manual page that speaks of such a difference.
 fn section(finding: &Finding) -> &'static str {
     let errno = finding.kind.split_once(" became ").is_some_and(|(a, b)| is_errno(a) || is_errno(b));
     if errno || finding.kind == "unsupported" || finding.kind.starts_with("answered ") {
-        "ERRORS"
+        ERRORS
     } else if finding.field == "ret" {
         "RETURN VALUE"
     } else {

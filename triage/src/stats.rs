@@ -1,6 +1,7 @@
-//! A campaign's statistics as they are read back: by whoever follows it from outside. Fields may be missing, and
-//! nothing of it is trusted.
+//! A campaign's statistics, `stats.json` and `progress.jsonl`: written by the fuzzer, read back by whoever follows the
+//! campaign from outside. When they are read fields may be missing, and nothing of it is trusted.
 
+use parallax_corpus::tables;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,7 +15,7 @@ pub const MAX_CALLS: usize = 4096;
 /// Counts of one call, on the native side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct CallStats {
+pub struct Counts {
     /// How often it was run.
     pub runs: u64,
     /// How often it returned without an error.
@@ -27,48 +28,110 @@ pub struct CallStats {
     pub unsupported: u64,
 }
 
-/// What a campaign says of itself in `stats.json`.
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.runs += other.runs;
+        self.ok += other.ok;
+        self.blocked += other.blocked;
+        self.known += other.known;
+        self.unsupported += other.unsupported;
+    }
+}
+
+/// Calls of an area, on the native side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AreaStats {
+    /// How many were run.
+    pub calls: u64,
+    /// How many returned without an error.
+    pub ok: u64,
+}
+
+/// The numbers of a campaign. All of them cover all its sessions, except where it says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)] // The names of `docs/architecture.md` and of the fuzzer's own type.
-pub struct CampaignStats {
+pub struct Stats {
+    /// The target's name.
     pub target: String,
+    /// The seed.
     pub seed: u64,
+    /// Runners in this session.
     pub jobs: u64,
+    /// Seconds spent.
     pub seconds: f64,
+    /// Programs run.
     pub programs: u64,
+    /// Programs a second, in this session.
     pub programs_per_second: f64,
+    /// Calls run on the native side.
     pub calls: u64,
+    /// How many of them returned without an error.
     pub calls_ok: u64,
+    /// How many of them were still waiting when their budget ran out.
     pub calls_blocked: u64,
+    /// Programs in the corpus.
     pub corpus: u64,
+    /// New cases.
     pub cases: u64,
+    /// Investigations that ended in a case known before.
     pub known_cases: u64,
+    /// Findings that could not be confirmed.
     pub unstable: u64,
+    /// Findings that wait for triage.
     pub waiting: u64,
+    /// Different raw signatures seen.
     pub signatures: u64,
+    /// Sightings of raw signatures seen before.
+    pub known_sightings: u64,
+    /// Restarts of targets.
     pub restarts: u64,
+    /// Programs a side could not set up, in this session.
+    pub unusable: u64,
+    /// Seconds since the last new case of this session, or since its start.
     pub seconds_since_last_case: f64,
-    #[serde(skip_serializing)]
-    pub per_call: BTreeMap<String, CallStats>,
+    /// Calls by area.
+    pub areas: BTreeMap<String, AreaStats>,
+    /// Counts by call.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub per_call: BTreeMap<String, Counts>,
+}
+
+impl Stats {
+    /// Share of calls that returned without an error, in percent.
+    pub fn ok_percent(&self) -> f64 {
+        if self.calls == 0 { 0.0 } else { 100.0 * self.calls_ok as f64 / self.calls as f64 }
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            seconds: self.seconds,
+            programs: self.programs,
+            corpus: self.corpus,
+            cases: self.cases,
+            rate: self.programs_per_second,
+        }
+    }
 }
 
 /// Reads `stats.json`.
 ///
 /// # Errors
 /// It cannot be read, is too long, or is none.
-pub fn read(path: &Path) -> std::io::Result<CampaignStats> {
+pub fn read(path: &Path) -> std::io::Result<Stats> {
     let wrong = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
     let mut text = Vec::new();
     std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_FILE {
         return Err(wrong(format!("more than the {MAX_FILE} bytes allowed")));
     }
-    let mut stats: CampaignStats = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
+    let mut stats: Stats = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
     if stats.per_call.len() > MAX_CALLS {
         return Err(wrong(format!("more than the {MAX_CALLS} calls allowed")));
     }
     stats.per_call.retain(|name, _| parallax_corpus::CallId::named(name).is_some());
+    stats.areas.retain(|name, _| tables::all().iter().any(|desc| desc.area.name() == name));
     for number in [&mut stats.seconds, &mut stats.programs_per_second, &mut stats.seconds_since_last_case] {
         if !number.is_finite() || *number < 0.0 {
             *number = 0.0;

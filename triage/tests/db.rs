@@ -4,7 +4,7 @@ mod common;
 
 use common::{campaign, case, keep};
 use parallax_replay::ReplayVerdict;
-use parallax_triage::db::{Change, Db, Filter, State, Verdict};
+use parallax_triage::db::{Change, Db, Filter, MAX_VERSIONS, MatrixRow, State, Verdict};
 use parallax_triage::results::{Replayed, Results};
 use parallax_triage::severity::Severity;
 use proptest::prelude::*;
@@ -273,6 +273,25 @@ fn hostile_files_are_told_and_do_no_harm() {
     assert!(!bucket.summary.versions[0].contains(['\0', '\u{1b}']));
     assert!(bucket.cases[0].created <= parallax_triage::db::now());
     assert_eq!(db.campaigns().expect("read")[0].unreadable, 4);
+}
+
+#[test]
+fn a_folder_with_a_version_for_each_case_has_a_matrix_of_the_newest() {
+    let (_dir, campaign_dir, store) = folder();
+    for k in 0..130 {
+        keep(
+            &campaign_dir,
+            &case(k, "gvisor", &format!("runsc {k}"), &format!("by number {k}"), 1_700_000_000),
+        );
+    }
+    let mut db = Db::open(&store).expect("a store");
+    db.import(&[campaign_dir]).expect("imported");
+    let (versions, rows) = db.matrix("gvisor", None).expect("read");
+    assert_eq!((versions.len(), rows.len()), (MAX_VERSIONS, 130));
+    assert_eq!(versions.first().map(String::as_str), Some("runsc 30"));
+    assert!(rows.iter().all(|row| row.cells.len() == versions.len()));
+    let known = |row: &MatrixRow| row.cells.iter().filter(|c| c.verdict == Verdict::Diverges).count();
+    assert_eq!(rows.iter().map(known).sum::<usize>(), MAX_VERSIONS);
 }
 
 #[test]

@@ -99,10 +99,12 @@ fn reliability(bucket: &Bucket) -> String {
     let Some(confirmation) = bucket.best.as_ref().map(|repro| repro.confirmation) else {
         return format!("shown in {} of {} runs", bucket.summary.k, bucket.summary.n);
     };
-    format!(
-        "shown in {} runs; Linux agreed with itself in {}, the target in {}",
-        confirmation.diverged, confirmation.native_self, confirmation.target_self
-    )
+    let shown = format!("shown in {} runs", confirmation.diverged);
+    if confirmation.native_self.n == 0 && confirmation.target_self.n == 0 {
+        return shown;
+    }
+    let (native, target) = (confirmation.native_self, confirmation.target_self);
+    format!("{shown}; Linux agreed with itself in {native}, the target in {target}")
 }
 
 impl CaseView {

@@ -3,7 +3,7 @@
 use super::{Frame, Pager};
 use crate::links::Links;
 use askama::Template;
-use parallax_triage::db::{CallCount, Db, DbError, MatrixRow, TargetCoverage};
+use parallax_triage::db::{CallCount, Db, DbError, MatrixPart, TargetCoverage};
 
 /// Buckets on one page of a matrix.
 const ROWS: usize = 200;
@@ -15,9 +15,7 @@ pub struct MatrixPage {
     frame: Frame,
     target: String,
     targets: Vec<(String, String, bool)>,
-    versions: Vec<String>,
-    rows: Vec<MatrixRow>,
-    changing: usize,
+    part: MatrixPart,
     pager: Option<Pager>,
 }
 
@@ -30,25 +28,15 @@ impl MatrixPage {
         let known = db.targets()?;
         let target =
             if target.is_empty() { known.first().cloned().unwrap_or_default() } else { target.to_owned() };
-        let (versions, mut rows) = db.matrix(&target, None)?;
-        rows.sort_by_key(|row| row.changed.is_empty());
-        let changing = rows.iter().filter(|row| !row.changed.is_empty()).count();
+        let (skip, most) = match links.is_live() {
+            true => (page.saturating_mul(ROWS), ROWS),
+            false => (0, usize::MAX),
+        };
+        let part = db.matrix_page(&target, skip, most)?;
         let address = |page: usize| format!("{}&page={page}", links.matrix(&target));
-        let mut pager = None;
-        if links.is_live() {
-            pager = Pager::of(rows.len(), page, ROWS, &address);
-            rows = rows.into_iter().skip(page.saturating_mul(ROWS)).take(ROWS).collect();
-        }
+        let pager = links.is_live().then(|| Pager::of(part.total, page, ROWS, &address)).flatten();
         let targets = known.into_iter().map(|t| (t.clone(), links.matrix(&t), t == target)).collect();
-        Ok(MatrixPage {
-            frame: Frame::new(links, "Version matrix", "matrix"),
-            target,
-            targets,
-            versions,
-            rows,
-            changing,
-            pager,
-        })
+        Ok(MatrixPage { frame: Frame::new(links, "Version matrix", "matrix"), target, targets, part, pager })
     }
 }
 
@@ -72,6 +60,16 @@ impl CoveragePage {
         Ok(CoveragePage { frame: Frame::new(links, "Coverage", "coverage"), covered, ran })
     }
 
+    /// Calls with something to say of them.
+    fn shown(&self) -> impl Iterator<Item = &(String, Vec<CallCount>)> {
+        self.covered.calls.iter().filter(|(_, counts)| is_told(counts))
+    }
+
+    /// The others.
+    fn others(&self) -> Vec<&String> {
+        self.covered.calls.iter().filter(|(_, counts)| !is_told(counts)).map(|(call, _)| call).collect()
+    }
+
     fn of<'a>(&'a self, counts: &'a [CallCount]) -> impl Iterator<Item = (&'a String, &'a CallCount)> {
         self.covered.targets.iter().zip(counts)
     }
@@ -87,4 +85,8 @@ impl CoveragePage {
             _ => "full",
         }
     }
+}
+
+fn is_told(counts: &[CallCount]) -> bool {
+    counts.iter().any(|c| c.runs > 0 || c.buckets > 0)
 }

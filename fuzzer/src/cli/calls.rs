@@ -8,7 +8,8 @@ use parallax_corpus::{Area, CallId, tables};
 use parallax_fuzzer::campaign::SNAPSHOT;
 use parallax_fuzzer::knowledge::fruitless;
 use parallax_fuzzer::snapshot::Snapshot;
-use parallax_fuzzer::tally::{Counts, Tally};
+use parallax_fuzzer::tally::Tally;
+use parallax_triage::stats::Counts;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

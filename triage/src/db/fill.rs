@@ -5,7 +5,7 @@ use super::{Db, DbError, clean, journal, now, told};
 use crate::explain;
 use crate::results::{self, Results};
 use crate::severity;
-use crate::stats::{self, CallStats, CampaignStats, Progress};
+use crate::stats::{self, Counts, Progress, Stats};
 use parallax_replay::{ReplayVerdict, Repro};
 use rayon::prelude::*;
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
@@ -256,28 +256,25 @@ fn note_file(tx: &Transaction<'_>, found: &Found, error: &str) -> rusqlite::Resu
 fn take_stats(
     tx: &Transaction<'_>,
     id: &str,
-    stats: &CampaignStats,
+    stats: &Stats,
     progress: &[Progress],
     stamp: &str,
 ) -> rusqlite::Result<()> {
-    let text = serde_json::to_string(stats).unwrap_or_default();
+    // Counts by call have a table of their own.
+    let text =
+        serde_json::to_string(&Stats { per_call: BTreeMap::new(), ..stats.clone() }).unwrap_or_default();
     tx.execute(
         "UPDATE campaigns SET target = ?2, seed = ?3, stats = ?4, stats_stamp = ?5, changed = ?6 WHERE id = ?1",
         params![id, clean(&stats.target, 200), stats.seed as i64, text, stamp, changed(stamp)],
     )?;
-    let now = Progress {
-        seconds: stats.seconds,
-        programs: stats.programs,
-        corpus: stats.corpus,
-        cases: stats.cases,
-        rate: stats.programs_per_second,
-    };
     let mut insert = tx.prepare_cached(
         "INSERT OR REPLACE INTO points (campaign, seconds, programs, corpus, cases, rate)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let of = |n: u64| n.min(i64::MAX as u64) as i64;
-    for Progress { seconds, programs, corpus, cases, rate } in progress.iter().copied().chain([now]) {
+    for Progress { seconds, programs, corpus, cases, rate } in
+        progress.iter().copied().chain([stats.progress()])
+    {
         // To the tenth of a second, as it is written: what was seen twice is kept once.
         let seconds = (seconds * 10.0).round() / 10.0;
         insert.execute(params![id, seconds, of(programs), of(corpus), of(cases), rate])?;
@@ -286,7 +283,7 @@ fn take_stats(
         "INSERT OR REPLACE INTO coverage (campaign, call, runs, ok, blocked, known, unsupported)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    for (call, CallStats { runs, ok, blocked, known, unsupported }) in &stats.per_call {
+    for (call, Counts { runs, ok, blocked, known, unsupported }) in &stats.per_call {
         insert.execute(params![id, call, of(*runs), of(*ok), of(*blocked), of(*known), of(*unsupported)])?;
     }
     Ok(())

@@ -247,7 +247,7 @@ impl Db {
     fn facts(&self, texts: &mut Texts) -> rusqlite::Result<Vec<Fact>> {
         let mut select = self.sql.prepare_cached(
             "SELECT row, state, severity, target, versions, area, class, k >= n, call, first_seen, calls
-             FROM buckets WHERE merged IS NULL",
+             FROM buckets NOT INDEXED WHERE merged IS NULL",
         )?;
         let mut rows = select.query([])?;
         let mut facts = Vec::new();

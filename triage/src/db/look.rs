@@ -2,7 +2,7 @@
 
 use super::{Db, DbError, State};
 use crate::severity::Severity;
-use crate::stats::CampaignStats;
+use crate::stats::Stats;
 use parallax_replay::Repro;
 use rusqlite::{OptionalExtension, Row};
 use serde::Serialize;
@@ -122,7 +122,7 @@ pub struct CaseRow {
     pub n: i64,
     /// Calls of its program.
     pub calls: i64,
-    /// Where its file lies, or lay.
+    /// The name of its file in the campaign.
     pub file: String,
 }
 
@@ -145,8 +145,6 @@ pub struct CampaignRow {
     pub id: String,
     /// The folder's name.
     pub name: String,
-    /// The folder.
-    pub dir: String,
     /// The target.
     pub target: String,
     /// Its version.
@@ -160,7 +158,7 @@ pub struct CampaignRow {
     /// Its cases.
     pub cases: i64,
     /// What it says of itself.
-    pub stats: CampaignStats,
+    pub stats: Stats,
 }
 
 impl CampaignRow {
@@ -238,12 +236,11 @@ impl Db {
         let cases = self
             .sql
             .prepare_cached(
-                "SELECT campaign, name, cases.version, cases.kernel, created, k, n, calls, dir
+                "SELECT campaign, name, cases.version, cases.kernel, created, k, n, calls
                  FROM cases JOIN campaigns ON campaigns.id = campaign
                  WHERE bucket = ?1 ORDER BY calls, cases.row LIMIT 200",
             )?
             .query_map([row], |r| {
-                let dir: String = r.get(8)?;
                 Ok(CaseRow {
                     campaign: r.get(0)?,
                     name: r.get(1)?,
@@ -253,7 +250,7 @@ impl Db {
                     k: r.get(5)?,
                     n: r.get(6)?,
                     calls: r.get(7)?,
-                    file: format!("{dir}/cases/{id}.plx"),
+                    file: format!("{id}.plx"),
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;
@@ -292,22 +289,21 @@ impl Db {
         let read = || -> rusqlite::Result<Vec<CampaignRow>> {
             self.sql
                 .prepare_cached(
-                    "SELECT id, name, dir, target, version, kernel, changed, unreadable,
+                    "SELECT id, name, target, version, kernel, changed, unreadable,
                        (SELECT count(*) FROM cases WHERE campaign = campaigns.id), stats
                      FROM campaigns ORDER BY changed DESC, name",
                 )?
                 .query_map([], |r| {
-                    let stats: String = r.get(9)?;
+                    let stats: String = r.get(8)?;
                     Ok(CampaignRow {
                         id: r.get(0)?,
                         name: r.get(1)?,
-                        dir: r.get(2)?,
-                        target: r.get(3)?,
-                        version: r.get(4)?,
-                        kernel: r.get(5)?,
-                        changed: r.get(6)?,
-                        unreadable: r.get(7)?,
-                        cases: r.get(8)?,
+                        target: r.get(2)?,
+                        version: r.get(3)?,
+                        kernel: r.get(4)?,
+                        changed: r.get(5)?,
+                        unreadable: r.get(6)?,
+                        cases: r.get(7)?,
                         stats: serde_json::from_str(&stats).unwrap_or_default(),
                     })
                 })?

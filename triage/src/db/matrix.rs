@@ -3,7 +3,7 @@
 use super::{Db, DbError};
 use serde::Serialize;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// What a version does with a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -69,6 +69,22 @@ pub struct MatrixRow {
     pub changed: Vec<String>,
 }
 
+/// A part of a matrix.
+#[derive(Clone, Debug, Serialize)]
+pub struct MatrixPart {
+    /// The versions, oldest first, at most [`MAX_VERSIONS`].
+    pub versions: Vec<String>,
+    /// Its buckets.
+    pub rows: Vec<MatrixRow>,
+    /// All buckets of the target.
+    pub total: usize,
+    /// How many of them change between versions.
+    pub changing: usize,
+}
+
+/// Most versions of a matrix, the newest: a hostile folder may name one for each case.
+pub const MAX_VERSIONS: usize = 100;
+
 impl Db {
     /// The targets with more than nothing known of them.
     ///
@@ -86,7 +102,7 @@ impl Db {
         self.say(read())
     }
 
-    /// The matrix of one target, or of one bucket of it: the versions, oldest first, and the buckets.
+    /// The matrix of one target, or of one bucket of it.
     ///
     /// # Errors
     /// As of the store.
@@ -95,74 +111,129 @@ impl Db {
         target: &str,
         bucket: Option<&str>,
     ) -> Result<(Vec<String>, Vec<MatrixRow>), DbError> {
-        self.say(self.matrix_of(target, bucket))
+        let read = || {
+            let cells = self.cells(target, bucket)?;
+            let rows: Vec<i64> = match bucket {
+                None => self.rows_of(target)?,
+                Some(id) => self
+                    .sql
+                    .prepare_cached("SELECT row FROM buckets WHERE target = ?1 AND id = ?2")?
+                    .query_map([target, id], |r| r.get(0))?
+                    .collect::<rusqlite::Result<_>>()?,
+            };
+            let rows = self.described(&rows, &cells)?;
+            Ok((cells.versions, rows))
+        };
+        self.say(read())
     }
 
-    fn matrix_of(
-        &self,
-        target: &str,
-        bucket: Option<&str>,
-    ) -> rusqlite::Result<(Vec<String>, Vec<MatrixRow>)> {
-        type Seen = BTreeMap<i64, BTreeMap<String, (i64, Cell)>>;
-        let mut seen: Seen = BTreeMap::new();
-        let mut versions: Vec<String> = Vec::new();
-        let known: Vec<(i64, String, i64, String, i64, i64, String)> = self
-            .sql
+    /// A part of the matrix of one target, those buckets that change between versions first.
+    ///
+    /// # Errors
+    /// As of the store.
+    pub fn matrix_page(&self, target: &str, skip: usize, most: usize) -> Result<MatrixPart, DbError> {
+        let read = || {
+            let cells = self.cells(target, None)?;
+            let mut rows = self.rows_of(target)?;
+            rows.sort_by_cached_key(|row| cells.changes(*row).is_empty());
+            let changing = rows.partition_point(|row| !cells.changes(*row).is_empty());
+            let total = rows.len();
+            let shown: Vec<i64> = rows.into_iter().skip(skip).take(most).collect();
+            let rows = self.described(&shown, &cells)?;
+            Ok(MatrixPart { versions: cells.versions, rows, total, changing })
+        };
+        self.say(read())
+    }
+
+    /// The buckets of a target in the order of lists.
+    fn rows_of(&self, target: &str) -> rusqlite::Result<Vec<i64>> {
+        self.sql
             .prepare_cached(
-                "SELECT bucket, cases.version, created, 'diverges', cases.k, cases.n, '' FROM cases
-                   JOIN buckets ON buckets.row = bucket WHERE target = ?1
-                 UNION ALL
-                 SELECT bucket, version, at, verdict, runs.k, runs.n, detail FROM runs
-                   JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1",
+                "SELECT row FROM buckets WHERE target = ?1 AND merged IS NULL ORDER BY severity, signature",
             )?
-            .query_map([target], |r| {
-                Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?))
-            })?
+            .query_map([target], |r| r.get(0))?
+            .collect()
+    }
+
+    fn described(&self, rows: &[i64], cells: &Cells) -> rusqlite::Result<Vec<MatrixRow>> {
+        let mut select =
+            self.sql.prepare_cached("SELECT id, signature, sentence FROM buckets WHERE row = ?1")?;
+        let mut describe = |row: &i64| {
+            select.query_row([row], |r| {
+                let (id, signature, sentence) = (r.get(0)?, r.get(1)?, r.get(2)?);
+                Ok(MatrixRow { id, signature, sentence, cells: cells.of(*row), changed: cells.changes(*row) })
+            })
+        };
+        rows.iter().map(&mut describe).collect()
+    }
+
+    /// What is known of the buckets of a target, or of one of them.
+    fn cells(&self, target: &str, bucket: Option<&str>) -> rusqlite::Result<Cells> {
+        let names =
+            "SELECT cases.version FROM cases JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1
+             UNION SELECT version FROM runs JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1";
+        let mut versions: Vec<String> = self
+            .sql
+            .prepare_cached(names)?
+            .query_map([target], |r| r.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        for (row, version, at, verdict, k, n, detail) in known {
-            if !versions.contains(&version) {
-                versions.push(version.clone());
-            }
-            let mut verdict =
-                Verdict::ALL.into_iter().find(|v| v.name() == verdict).unwrap_or(Verdict::NotRun);
+        versions.sort_by(|a, b| by_number(a, b));
+        versions.drain(..versions.len().saturating_sub(MAX_VERSIONS));
+        let places: HashMap<&str, usize> = versions.iter().zip(0..).map(|(v, k)| (v.as_str(), k)).collect();
+        let mut seen: HashMap<i64, Vec<(i64, Cell)>> = HashMap::new();
+        let only = if bucket.is_some() { "buckets.id = ?2" } else { "?2 IS NULL" };
+        let mut select = self.sql.prepare_cached(&format!(
+            "SELECT bucket, cases.version, created, 'diverges', cases.k, cases.n, '' FROM cases
+               JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1 AND {only}
+             UNION ALL
+             SELECT bucket, version, at, verdict, runs.k, runs.n, detail FROM runs
+               JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1 AND {only}"
+        ))?;
+        let mut known = select.query(rusqlite::params![target, bucket])?;
+        while let Some(r) = known.next()? {
+            let text = |k: usize| Ok::<_, rusqlite::Error>(r.get_ref(k)?.as_str().unwrap_or_default());
+            let Some(place) = places.get(text(1)?) else { continue };
+            let (at, name, k, n): (i64, _, i64, i64) = (r.get(2)?, text(3)?, r.get(4)?, r.get(5)?);
+            let mut verdict = Verdict::ALL.into_iter().find(|v| v.name() == name).unwrap_or(Verdict::NotRun);
             if verdict == Verdict::Diverges && k < n {
                 verdict = Verdict::Flaky;
             }
-            let cell = Cell { verdict, k, n, detail };
+            let cells =
+                seen.entry(r.get(0)?).or_insert_with(|| vec![(i64::MIN, Cell::NOT_RUN); versions.len()]);
             // The latest word counts, but not being run is none.
-            let said = seen.entry(row).or_default().entry(version).or_insert((i64::MIN, Cell::NOT_RUN));
-            if verdict != Verdict::NotRun && at >= said.0 {
-                *said = (at, cell);
+            if verdict != Verdict::NotRun && at >= cells[*place].0 {
+                cells[*place] = (at, Cell { verdict, k, n, detail: text(6)?.to_owned() });
             }
         }
-        versions.sort_by(|a, b| by_number(a, b));
-        let mut select = self.sql.prepare_cached(
-            "SELECT row, id, signature, sentence FROM buckets
-             WHERE target = ?1 AND (?2 IS NULL AND merged IS NULL OR id = ?2) ORDER BY severity, signature",
-        )?;
-        let rows = select.query_map(rusqlite::params![target, bucket], |r| {
-            let row: i64 = r.get(0)?;
-            let of = seen.get(&row);
-            let cells: Vec<Cell> = versions
-                .iter()
-                .map(|v| of.and_then(|of| of.get(v)).map_or(Cell::NOT_RUN, |(_, cell)| cell.clone()))
-                .collect();
-            let changed = changes(&versions, &cells);
-            Ok(MatrixRow { id: r.get(1)?, signature: r.get(2)?, sentence: r.get(3)?, cells, changed })
-        })?;
-        let rows = rows.collect::<rusqlite::Result<_>>()?;
-        Ok((versions, rows))
+        Ok(Cells { versions, seen })
+    }
+}
+
+/// What each version does with each bucket.
+struct Cells {
+    versions: Vec<String>,
+    seen: HashMap<i64, Vec<(i64, Cell)>>,
+}
+
+impl Cells {
+    fn of(&self, row: i64) -> Vec<Cell> {
+        match self.seen.get(&row) {
+            Some(cells) => cells.iter().map(|(_, cell)| cell.clone()).collect(),
+            None => vec![Cell::NOT_RUN; self.versions.len()],
+        }
+    }
+
+    /// Between which versions a bucket changed.
+    fn changes(&self, row: i64) -> Vec<String> {
+        let verdicts = self.seen.get(&row).into_iter().flatten().map(|(_, cell)| cell.verdict);
+        changes(&self.versions, verdicts)
     }
 }
 
 /// Between which versions a bucket changed, over those on which it was run.
-fn changes(versions: &[String], cells: &[Cell]) -> Vec<String> {
-    let ran: Vec<(&String, Verdict)> = versions
-        .iter()
-        .zip(cells)
-        .map(|(v, c)| (v, c.verdict))
-        .filter(|(_, v)| *v != Verdict::NotRun)
-        .collect();
+fn changes(versions: &[String], verdicts: impl Iterator<Item = Verdict>) -> Vec<String> {
+    let ran: Vec<(&String, Verdict)> =
+        versions.iter().zip(verdicts).filter(|(_, v)| *v != Verdict::NotRun).collect();
     let there = |verdict| matches!(verdict, Verdict::Diverges | Verdict::Flaky);
     ran.windows(2)
         .filter_map(|pair| {
@@ -210,10 +281,8 @@ mod tests {
     #[test]
     fn the_range_in_which_a_bucket_changed_skips_versions_it_was_not_run_on() {
         let versions = ["1", "2", "3"].map(str::to_owned);
-        let cell = |verdict| Cell { verdict, ..Cell::NOT_RUN };
-        let cells = [Verdict::Diverges, Verdict::NotRun, Verdict::Agrees].map(cell);
-        assert_eq!(changes(&versions, &cells), ["gone in 3, still in 1"]);
-        let cells = [Verdict::Agrees, Verdict::Flaky, Verdict::Diverges].map(cell);
-        assert_eq!(changes(&versions, &cells), ["came in 2, not yet in 1"]);
+        let of = |verdicts: [Verdict; 3]| changes(&versions, verdicts.into_iter());
+        assert_eq!(of([Verdict::Diverges, Verdict::NotRun, Verdict::Agrees]), ["gone in 3, still in 1"]);
+        assert_eq!(of([Verdict::Agrees, Verdict::Flaky, Verdict::Diverges]), ["came in 2, not yet in 1"]);
     }
 }

@@ -16,7 +16,7 @@ pub use fill::Imported;
 pub use life::{Change, State};
 pub use list::{Facet, Filter, Listed, Order, PAGE};
 pub use look::{Bucket, CallCount, CampaignRow, CaseRow, HistoryRow, Point, Summary, TargetCoverage};
-pub use matrix::{Cell, MatrixRow, Verdict};
+pub use matrix::{Cell, MAX_VERSIONS, MatrixPart, MatrixRow, Verdict};
 pub use near::Near;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};

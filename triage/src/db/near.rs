@@ -31,9 +31,10 @@ impl Db {
                          WHEN b.shape = a.shape AND b.call = a.call THEN 2
                          WHEN b.call = a.call AND b.field = a.field AND b.cause = a.cause THEN 1
                          ELSE 0 END AS likeness
-                     FROM buckets AS a JOIN buckets AS b
-                       ON b.target = a.target AND b.row <> a.row AND b.merged IS NULL
-                     WHERE a.id = ?1 AND likeness > 0 ORDER BY likeness DESC, b.row LIMIT ?2",
+                     FROM buckets AS a CROSS JOIN buckets AS b
+                       ON b.target = a.target AND b.call = a.call AND b.field = a.field
+                       OR b.target = a.target AND b.shape = a.shape
+                     WHERE a.id = ?1 AND b.row <> a.row AND b.merged IS NULL AND likeness > 0 ORDER BY likeness DESC, b.row LIMIT ?2",
                 )?
                 .query_map(rusqlite::params![id, MOST], |r| Ok((r.get(0)?, r.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;

@@ -61,6 +61,12 @@ CREATE TABLE buckets (
   merged INTEGER REFERENCES buckets(row)
 );
 CREATE INDEX buckets_list ON buckets (severity, area, call, row);
+-- Counts of the overview, the newest, and what may be the same bug, without reading the buckets themselves.
+CREATE INDEX buckets_state ON buckets (state, severity, area) WHERE merged IS NULL;
+CREATE INDEX buckets_import ON buckets (first_import DESC, severity, row) WHERE merged IS NULL;
+CREATE INDEX buckets_matrix ON buckets (target, severity, signature) WHERE merged IS NULL;
+CREATE INDEX buckets_output ON buckets (target, call, field);
+CREATE INDEX buckets_shape ON buckets (target, shape);
 CREATE INDEX buckets_merged ON buckets (merged) WHERE merged IS NOT NULL;
 CREATE TABLE cases (
   row INTEGER PRIMARY KEY,
@@ -77,6 +83,8 @@ CREATE TABLE cases (
   UNIQUE (campaign, digest)
 );
 CREATE INDEX cases_bucket ON cases (bucket, calls, row);
+-- The matrix asks for all of these, and must not read the repros for it.
+CREATE INDEX cases_version ON cases (bucket, version, created, k, n);
 CREATE INDEX cases_campaign ON cases (campaign, created);
 -- What each version of a target did with a bucket: one row a replay.
 CREATE TABLE runs (

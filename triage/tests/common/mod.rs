@@ -2,7 +2,9 @@
 #![allow(dead_code)]
 
 use parallax_corpus::compile::{Mode, compile};
+use parallax_corpus::trace::{Fate, Mishap};
 use parallax_corpus::{End, Outcome, State, Trace, text};
+use parallax_harness::link::Environment;
 use parallax_harness::oracles::{Class, Evidence, judge};
 use parallax_replay::{Confirmation, Count, HistoryEntry, Repro};
 use std::path::Path;
@@ -21,7 +23,16 @@ const PROGRAMS: [(&str, i64, i64); 8] = [
 
 /// The case of one of the programs on a version of a target, with something of its own in its signature.
 pub fn case(k: usize, target: &str, version: &str, own: &str, created: u64) -> Repro {
-    let (source, theirs, ours) = PROGRAMS[k % PROGRAMS.len()];
+    of_program(PROGRAMS[k % PROGRAMS.len()], target, version, own, created)
+}
+
+fn of_program(
+    (source, theirs, ours): (&str, i64, i64),
+    target: &str,
+    version: &str,
+    own: &str,
+    created: u64,
+) -> Repro {
     let program = text::parse(source).unwrap_or_else(|e| panic!("{e}\n{source}"));
     let code = compile(&program, Mode { fork: true, block_us: 120_000, probes: true }).expect("compiles");
     let last = code.own - 1;
@@ -65,6 +76,39 @@ pub fn case(k: usize, target: &str, version: &str, own: &str, created: u64) -> R
         created,
         seed: 1,
     }
+}
+
+/// A case with that text in everything that is a text, and in what its program writes.
+pub fn hostile(tag: &str) -> Repro {
+    let quoted = tag.replace('\\', "\\\\").replace('"', "\\\"");
+    let source = format!("r0, r1 = pipe2(out, 0)\nwrite(r1, \"{quoted}\")\n");
+    let mut evil = of_program((&source, 3, 2), &format!("layer{tag}"), tag, tag, 1_700_000_000);
+    let finding = &mut evil.finding;
+    let texts = [
+        &mut finding.oracle,
+        &mut finding.name,
+        &mut finding.cause,
+        &mut finding.field,
+        &mut finding.native,
+        &mut finding.target,
+        &mut finding.kind,
+        &mut evil.kernel,
+        &mut evil.last_words,
+        &mut evil.parallax,
+        &mut evil.signature.0,
+    ];
+    texts.into_iter().for_each(|text| tag.clone_into(text));
+    evil.target_command = Some(tag.into());
+    for entry in &mut evil.history {
+        (entry.what, entry.detail) = (tag.into(), tag.into());
+    }
+    let world =
+        |n: u64| Environment { words: vec![n; 8], uname: std::array::from_fn(|k| format!("{n} {k} {tag}")) };
+    evil.native_environment = Some(world(1));
+    evil.target_environment = Some(world(2));
+    let mishap = Mishap { fate: Fate::Lost, reason: tag.into(), log: tag.into() };
+    evil.target.mishaps = vec![mishap];
+    renamed(evil)
 }
 
 /// The case with its id after its target or signature was changed.

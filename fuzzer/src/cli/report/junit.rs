@@ -26,5 +26,6 @@ pub(super) fn report(told: &[Told]) -> anyhow::Result<String> {
         suites.entry(suite).or_insert_with(|| TestSuite::new(suite)).add_test_case(test);
     }
     report.add_test_suites(suites.into_values());
-    Ok(report.to_string()?)
+    // Jenkins' and Surefire's schemas call tests that were not run skipped. No value and no text holds an unescaped quote.
+    Ok(report.to_string()?.replace("\" disabled=\"", "\" skipped=\""))
 }

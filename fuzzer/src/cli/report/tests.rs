@@ -5,7 +5,7 @@ use parallax_harness::oracles::{Class, Finding};
 use parallax_replay::replay::Seen;
 use parallax_replay::{Confirmation, Repro};
 
-const HOSTILE: &str = "a<b>&\"'\u{1}\u{1b}[31m|`x`\n::error::%0A]]>";
+const HOSTILE: &str = "a<b>&\"'\u{1}\u{1b}[31m|`x`\n::error::%0A]]>\" disabled=\"7";
 
 fn told(k: u32, same: u32, other: u32, expected: bool) -> Told {
     let program = text::parse("r0 = openat$create(\"f0\", 0)\nfsync(r0)\n").expect("a program");
@@ -98,8 +98,14 @@ fn each_outcome_has_its_status() {
 
 #[test]
 fn junit_tells_what_fails_and_holds_no_character_that_xml_forbids() {
-    let text = junit::report(&all()).expect("a report");
-    assert!(text.contains("tests=\"5\"") && text.contains("failures=\"3\""), "{text}");
+    let mut cases = all();
+    let lost = told(5, 0, 0, false);
+    cases.push(Told { status: Status::NotRun, ..lost });
+    let text = junit::report(&cases).expect("a report");
+    assert!(text.contains("tests=\"6\"") && text.contains("failures=\"3\""), "{text}");
+    // As `junit-10.xsd` of Jenkins names it.
+    assert_eq!(text.matches(" skipped=\"1\"").count(), 1, "{text}");
+    assert!(!text.contains("\" disabled=") && text.contains("&quot; disabled=&quot;7"), "{text}");
     assert!(!text.contains(['\u{1}', '\u{1b}']), "{text}");
     assert!(!text.contains("a<b>"), "{text}");
 }
