@@ -67,7 +67,14 @@ pub fn rows(repro: &Repro, code: &Code) -> Vec<Row> {
         else {
             break;
         };
-        let fields = field_rows(desc, &code.spans[index], native, target);
+        let mut fields = field_rows(desc, &code.spans[index], native, target);
+        if index == repro.finding.call {
+            // What the case is about, though values of its meaning are not compared one by one.
+            let about = fields.iter_mut().find(|f| f.name == repro.finding.field && f.native != f.target);
+            if let Some(field) = about {
+                field.differs = true;
+            }
+        }
         let (a, b) = (show_outcome(desc, native), show_outcome(desc, target));
         let mark = if index == repro.finding.call {
             Mark::Finding
