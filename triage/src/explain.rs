@@ -122,7 +122,7 @@ fn difference(repro: &Repro, finding: &Finding, target: &str) -> String {
             _ if kind.contains("zero") || kind.contains("something") => {
                 format!("gives {theirs}{of_field} on {target}; Linux gives {native}")
             }
-            _ => format!("is {} on {target}; on Linux it is {}", state_word(after), state_word(before)),
+            _ => format!("{} on {target}; on Linux it {}", what_becomes(after), what_becomes(before)),
         };
     }
     match kind.as_str() {
@@ -141,12 +141,17 @@ fn difference(repro: &Repro, finding: &Finding, target: &str) -> String {
     }
 }
 
-fn state_word(word: &str) -> &str {
+/// What a call does that ends in that way: the words of a signature's `state`.
+fn what_becomes(word: &str) -> String {
     match word {
-        "success" => "done",
-        "blocked" => "left waiting",
-        "died" => "the program's death",
-        other => other,
+        "success" => "returns".to_owned(),
+        "blocked" => "waits without end".to_owned(),
+        "died" => "ends the program".to_owned(),
+        "notrun" => "is never reached".to_owned(),
+        "missed" => "is not made, since its task still waits".to_owned(),
+        "skipped" => "is left out, for want of what it needs".to_owned(),
+        errno if is_errno(errno) => format!("fails with {errno}"),
+        other => format!("is {other}"),
     }
 }
 
@@ -306,6 +311,14 @@ mod tests {
         assert_eq!(both("[a b]", "[a b c]"), ("[a b]".into(), "[a b[ c]]".into()));
         assert_eq!(both("ä é", "ä è"), ("ä [é]".into(), "ä [è]".into()));
         assert_eq!(both("", "x y"), (String::new(), "[x y]".into()));
+    }
+
+    #[test]
+    fn how_a_call_ends_is_told_in_words() {
+        let told = ["success", "blocked", "died", "notrun", "EAGAIN"].map(what_becomes);
+        let words =
+            ["returns", "waits without end", "ends the program", "is never reached", "fails with EAGAIN"];
+        assert_eq!(told, words);
     }
 
     #[test]
