@@ -174,6 +174,7 @@ fn one_bug_has_one_name_however_it_was_seen_and_brought_about() {
         finding("rt_tgsigqueueinfo", "stops", "stopped too often", "rt_tgsigqueueinfo"),
         finding("sendmmsg", "state", "died became EPIPE", "sendmmsg"),
         finding("epoll_pwait2", "ret", "unsupported", "epoll_pwait2"),
+        Finding { oracle: "layer".into(), ..finding("pipe2", "end", "hung", "pipe2") },
     ];
     let told: Vec<String> = names.iter().map(|f| f.signature().0).collect();
     insta::assert_snapshot!(told.join("\n"), @r"
@@ -193,6 +194,7 @@ fn one_bug_has_one_name_however_it_was_seen_and_brought_about() {
     differential kill$self.stops stopped too often
     differential sendto.state died became EPIPE
     differential epoll_pwait2.ret unsupported
+    layer pipe2.end hung
     ");
 }
 

@@ -110,7 +110,9 @@ impl Finding {
             let refused = kind == "unsupported"
                 || kind.starts_with("answered ")
                 || kind.split(" became ").any(is_error);
-            let own = if effect || !refused { state::operation(name) } else { state::spelled(name) };
+            // What kills the whole layer is no operation: it lies in the code of one call.
+            let joined = oracle != "layer" && (effect || !refused);
+            let own = if joined { state::operation(name) } else { state::spelled(name) };
             return Signature(format!("{oracle} {own}.{field} {kind}"));
         }
         let cause = state::operation(cause);
