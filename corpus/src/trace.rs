@@ -210,8 +210,8 @@ impl Trace {
         }
         let first = self.outcomes.iter().position(|o| o.state != State::Done).unwrap_or(self.outcomes.len());
         let died = self.outcomes.get(first).is_some_and(|o| o.state == State::Died);
-        let alone = [first, first.saturating_sub(1)].into_iter().all(|call| task(call) == 0);
-        let sure = if died && alone { first + 1 } else { first.saturating_sub(1) };
+        let alone = || [first, first.saturating_sub(1)].into_iter().all(|call| task(call) == 0);
+        let sure = if died && alone() { first + 1 } else { first.saturating_sub(1) };
         self.outcomes[sure..].fill(Outcome::NOT_RUN);
     }
 
@@ -264,5 +264,32 @@ impl Trace {
             return Err(BadTrace(r.at));
         }
         Ok(Trace { end, stops, stopped_in, start_ns, mishaps: Vec::new(), outcomes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_chance_is_forgotten_wherever_it_died() {
+        use State::{Died, Done, NotRun};
+        let tasks = [0, 0, 1, 0];
+        let kept = |end, states: [State; 4]| {
+            let outcomes = states.map(|state| Outcome { state, ..Outcome::NOT_RUN }).to_vec();
+            let mut trace = Trace { outcomes, ..Trace::lost(end, 4) };
+            // Asked for calls there are, and no others.
+            trace.forget_race(|call| tasks[call]);
+            trace.outcomes.iter().map(|o| o.state).collect::<Vec<_>>()
+        };
+        let killed = End::Killed(9);
+        assert_eq!(kept(End::Exited, [Done, Done, NotRun, NotRun]), [Done, Done, NotRun, NotRun]);
+        assert_eq!(kept(killed, [Died, NotRun, NotRun, NotRun]), [Died, NotRun, NotRun, NotRun]);
+        assert_eq!(kept(killed, [Done, Died, NotRun, NotRun]), [Done, Died, NotRun, NotRun]);
+        // Another task may have sent it: in the call before, or in its own.
+        assert_eq!(kept(killed, [Done, Done, Done, Died]), [Done, Done, NotRun, NotRun]);
+        assert_eq!(kept(killed, [Done, Done, Died, NotRun]), [Done, NotRun, NotRun, NotRun]);
+        // Behind its last call.
+        assert_eq!(kept(killed, [Done, Done, Done, Done]), [Done, Done, Done, NotRun]);
     }
 }
