@@ -27,6 +27,8 @@ const PROGRAMS: &[&str] = &[
     "outside$type(\"\\x13\")\nwrite(1, \"stopped\")\n",
     "outside$terminal()\nioctl$tiocgpgrp(0, out)\nioctl$tiocgsid(0, out)\nr3 = getpid()\ngetpgid(r3)\ngetsid(r3)\n",
     "outside$terminal()\nsetsid()\nioctl$tiocsctty(0, 0)\n",
+    // Which terminal of the machine it is.
+    "outside$terminal()\nfstat$dev(2, out)\n",
     // To the background, where a read stops it for ever.
     "outside$terminal()\nr1 = spawn(1000, 0)\nsetpgid(r1, r1)\nioctl$tiocspgrp(0, {r1})\nread$tty(0, out[8])\n",
     "outside$terminal()\nr1 = spawn(1000, 0)\nsetpgid(r1, r1)\nioctl$tiocspgrp(0, {r1})\nioctl$tcsets(0, {0, 0, 0, 0, 3, 28, 127, 21, 4, 0, 1})\n",
