@@ -1,8 +1,8 @@
 //! What a case says, in words: made from the table's own names and meanings, never from free text of a file alone.
 
-use crate::severity::is_errno;
 use parallax_corpus::desc::Ty;
 use parallax_corpus::{Arg, Call, CallId, Code, End};
+use parallax_harness::oracles::class::{is_errno, names_error, says_it_lacks};
 use parallax_harness::oracles::{Finding, state};
 use parallax_replay::Repro;
 use serde::Serialize;
@@ -89,7 +89,7 @@ fn difference(repro: &Repro, finding: &Finding, target: &str) -> String {
             _ => format!("takes {target} down; Linux goes on"),
         };
     }
-    if kind == "unsupported" || kind.starts_with("answered ") {
+    if says_it_lacks(kind) {
         return format!("is not there on {target}, which answers {theirs}; Linux gives {native}");
     }
     if oracle == "repeat" {
@@ -222,8 +222,7 @@ const ERRORS: &str = "ERRORS";
 
 /// The section of a manual page that speaks of such a difference.
 fn section(finding: &Finding) -> &'static str {
-    let errno = finding.kind.split_once(" became ").is_some_and(|(a, b)| is_errno(a) || is_errno(b));
-    if errno || finding.kind == "unsupported" || finding.kind.starts_with("answered ") {
+    if names_error(&finding.kind) {
         ERRORS
     } else if finding.field == "ret" {
         "RETURN VALUE"

@@ -2,6 +2,7 @@
 
 use parallax_corpus::desc::{In, Out, Ty};
 use parallax_corpus::{CallId, Desc};
+use parallax_harness::oracles::class::is_errno;
 use parallax_harness::oracles::{Class, Finding};
 use serde::{Deserialize, Serialize};
 
@@ -91,13 +92,6 @@ pub fn of(finding: &Finding) -> (Severity, &'static str) {
         }
     }
     (Severity::Result, "the answer is another one")
-}
-
-/// `EINVAL` and its like.
-pub(crate) fn is_errno(text: &str) -> bool {
-    let mut letters = text.chars();
-    letters.next() == Some('E')
-        && letters.next().is_some_and(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
 }
 
 /// Whether that output is content that a program put somewhere and gets back, byte by byte.

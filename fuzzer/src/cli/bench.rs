@@ -210,11 +210,12 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     let mut workers = pairs(target, a_core * cores)?;
     // The first core's pairs first, so that a prefix of the list is one core.
     workers = by_core(workers, cores);
-    let everything = programs(&workers[0], target.has_points());
+    let points = target.has_points();
+    let everything = programs(&workers[0], points);
     let time = Duration::from_secs(options.seconds);
-    let (mut all, mut one, mut getpid, mut hanging) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut all, mut one) = (Vec::new(), Vec::new());
     // Once over everything first, for warmth and for the counts.
-    let batch = if target.has_points() { POINTED_BATCH } else { BATCH };
+    let batch = if points { POINTED_BATCH } else { BATCH };
     let Warm { run, ok, calls, blocked, hangs, programs } = warm_up(&mut workers, &everything, batch)?;
     let everything = &everything[..run];
     let before: Vec<Times> = workers.iter().map(|p| p.times).collect();
@@ -226,21 +227,22 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
     }
     // The first worker ran in both measurements.
     let spent = workers[0].times;
-    let points = target.has_points();
+    let repeated = |workers: &mut [Pair], programs: &[Program]| -> anyhow::Result<f64> {
+        let rates: anyhow::Result<Vec<f64>> =
+            (0..options.rounds).map(|_| rate(workers, programs, time, batch)).collect();
+        Ok(median(rates?))
+    };
+    let with_hangs = if hangs.is_empty() { None } else { Some(repeated(&mut workers, everything)?) };
     let checkpoints = points.then(|| checkpoints(&mut workers, a_core, options)).transpose()?;
-    let simple = vec![simple(points); BATCH * workers.len()];
-    for _ in 0..options.rounds {
-        match &checkpoints {
-            // The same programs, measured already.
-            Some(measured) => getpid.push(measured.per_second),
-            None => getpid.push(rate(&mut workers, &simple, time, batch)?),
+    let getpid = match &checkpoints {
+        // The same programs, measured already.
+        Some(measured) => measured.per_second,
+        None => {
+            let simple = vec![simple(false); BATCH * workers.len()];
+            repeated(&mut workers, &simple)?
         }
-        if !hangs.is_empty() {
-            hanging.push(rate(&mut workers, everything, time, batch)?);
-        }
-    }
+    };
     let (all, one) = (median(all), median(one));
-    let with_hangs = if hangs.is_empty() { all } else { median(hanging) };
     let part =
         |now: Duration, then: Duration| (now - then).as_secs_f64() / (2.0 * wall.as_secs_f64()) * 100.0;
     let then = before[0];
@@ -259,9 +261,9 @@ fn measure(target: &Arc<dyn Target>, cores: usize, options: &Options, forks: f64
         programs: everything.len(),
         programs_per_second: all,
         programs_per_second_one_core: one,
-        programs_per_second_with_hangs: with_hangs,
+        programs_per_second_with_hangs: with_hangs.unwrap_or(all),
         hangs,
-        getpid_programs_per_second: median(getpid),
+        getpid_programs_per_second: getpid,
         scaling: all / one.max(1e-9),
         of_fork_loop: all / forks.max(1e-9),
         calls_ok_percent: 100.0 * ok as f64 / calls.max(1) as f64,

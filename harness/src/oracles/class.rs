@@ -16,7 +16,7 @@ pub fn settle(finding: &mut Finding, evidence: Evidence<'_>, release: Option<&st
     }
     let refused = refuses(native, target);
     let newer = || release.is_some_and(|release| is_older(release, needed(call).0));
-    let says_so = finding.kind == "unsupported" || finding.kind.starts_with("answered ");
+    let says_so = says_it_lacks(&finding.kind);
     finding.class = match refused {
         true if newer() => Class::VersionSkew,
         true if says_so => Class::Unsupported,
@@ -60,6 +60,23 @@ fn numbers(release: &str) -> Option<[u32; 3]> {
         }
     }
     Some(found)
+}
+
+/// Whether that is an errno's name.
+pub fn is_errno(text: &str) -> bool {
+    let mut letters = text.chars();
+    letters.next() == Some('E')
+        && letters.next().is_some_and(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+}
+
+/// Whether a difference of that kind is a layer that says that it has no such thing.
+pub fn says_it_lacks(kind: &str) -> bool {
+    kind == "unsupported" || kind.starts_with("answered ")
+}
+
+/// Whether a difference of that kind is about how something is refused.
+pub fn names_error(kind: &str) -> bool {
+    says_it_lacks(kind) || kind.split(" became ").any(is_errno)
 }
 
 #[cfg(test)]

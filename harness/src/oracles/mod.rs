@@ -106,12 +106,8 @@ impl Finding {
         if cause == name {
             // An errno is the call's own; what it does to the process, or brings, is the operation's.
             let effect = ["state", "stops", "end"].contains(&field);
-            let is_error = |half: &str| half.starts_with('E') && half != "Exited";
-            let refused = kind == "unsupported"
-                || kind.starts_with("answered ")
-                || kind.split(" became ").any(is_error);
             // What kills the whole layer is no operation: it lies in the code of one call.
-            let joined = oracle != "layer" && (effect || !refused);
+            let joined = oracle != "layer" && (effect || !class::names_error(kind));
             let own = if joined { state::operation(name) } else { state::spelled(name) };
             return Signature(format!("{oracle} {own}.{field} {kind}"));
         }
