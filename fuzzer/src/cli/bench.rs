@@ -124,8 +124,10 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         writeln!(out, "\n{} ({})", f.target, f.version)?;
         writeln!(
             out,
-            "  {:.0} programs/s of {CALLS} generated calls on {cores} cores, {:.0} on one: {:.2} times",
-            f.programs_per_second, f.programs_per_second_one_core, f.scaling
+            "  {} programs/s of {CALLS} generated calls on {cores} cores, {} on one: {:.2} times",
+            shown(f.programs_per_second),
+            shown(f.programs_per_second_one_core),
+            f.scaling
         )?;
         let hangs: u64 = f.hangs.values().sum();
         if hangs > 0 {
@@ -140,8 +142,8 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         }
         writeln!(
             out,
-            "  {:.0} programs/s of {CALLS} times getpid() on {cores} cores",
-            f.getpid_programs_per_second
+            "  {} programs/s of {CALLS} times getpid() on {cores} cores",
+            shown(f.getpid_programs_per_second)
         )?;
         writeln!(
             out,
@@ -154,8 +156,9 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         if let Some(c) = &f.checkpoints {
             writeln!(
                 out,
-                "  {:.0} checkpoints/s on {cores} cores, {:.0} on one; of each:",
-                c.per_second, c.per_second_one_core
+                "  {} checkpoints/s on {cores} cores, {} on one; of each:",
+                shown(c.per_second),
+                shown(c.per_second_one_core)
             )?;
             for (what, ms) in &c.milliseconds {
                 writeln!(out, "  {ms:5.2} ms {what}")?;
@@ -163,6 +166,11 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         }
     }
     Ok(code::OK)
+}
+
+/// A rate without digits that mean nothing.
+fn shown(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") }
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
