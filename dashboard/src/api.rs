@@ -44,7 +44,7 @@ pub(crate) async fn bucket(State(app): State<Arc<App>>, Path(id): Path<String>) 
     blocking(&app, move |db| {
         let Some(bucket) = db.bucket(&id)? else { return Err(Failure::Missing) };
         let mut value = serde_json::to_value(&bucket).map_err(|e| Failure::Broken(e.to_string()))?;
-        if let Some(repro) = &bucket.best {
+        if let Some(repro) = &bucket.shown {
             if let (Ok(code), Ok(case)) = (repro.code(), render_json(repro)) {
                 value["explanation"] = json!(explain(repro, &code));
                 value["case"] = case;

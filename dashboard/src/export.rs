@@ -6,7 +6,7 @@ use crate::pages::{
     BucketPage, BucketsPage, CampaignPage, CampaignsPage, CoveragePage, MatrixPage, OverviewPage,
 };
 use askama::Template;
-use parallax_triage::db::{Db, DbError, Filter, Listed, State};
+use parallax_triage::db::{Bucket, Db, DbError, Filter, Listed, State};
 use parallax_triage::severity::Severity;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -73,11 +73,14 @@ pub fn export(db: &Db, out: &Path) -> Result<usize, ExportError> {
             files.page(&top.buckets(&filter), &BucketsPage::of(listed, &top, filter))?;
         }
     }
-    // Merged buckets are reached from those they are merged into.
     for bucket in &all.buckets {
-        files.bucket(db, &below, &bucket.id)?;
-        for member in db.bucket(&bucket.id)?.map(|b| b.members).unwrap_or_default() {
-            files.bucket(db, &below, &member.id)?;
+        let Some(found) = db.bucket(&bucket.id)? else { continue };
+        files.bucket(db, &below, &found)?;
+        // Merged buckets are reached from those they are merged into.
+        for member in &found.members {
+            if let Some(member) = db.bucket(&member.id)? {
+                files.bucket(db, &below, &member)?;
+            }
         }
     }
     files.page("buckets.html", &BucketsPage::of(all, &top, Filter::default()))?;
@@ -133,11 +136,15 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn bucket(&mut self, db: &Db, links: &Links, id: &str) -> Result<(), ExportError> {
-        match BucketPage::new(db, links, id, None, None)? {
-            Some(page) => self.page(&Links::files("").bucket(id), &page),
-            None => Ok(()),
+    /// The page of a bucket, and one for each of its cases.
+    fn bucket(&mut self, db: &Db, links: &Links, bucket: &Bucket) -> Result<(), ExportError> {
+        let ids: BTreeSet<&str> = bucket.cases.iter().map(|case| case.id.as_str()).collect();
+        for id in ids.into_iter().chain([bucket.summary.id.as_str()]) {
+            if let Some(page) = BucketPage::new(db, links, id, None, None)? {
+                self.page(&Links::files("").bucket(id), &page)?;
+            }
         }
+        Ok(())
     }
 
     fn page(&mut self, name: &str, page: &impl Template) -> Result<(), ExportError> {

@@ -166,6 +166,23 @@ fn hostile_texts_are_shown_and_never_executed() {
 }
 
 #[test]
+fn each_case_of_a_bucket_has_its_page_and_the_list_one_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let of =
+        |target| cases::of_program(("mknodat(\"f0\", S_IFDIR)\n", -1, target), "gvisor", "runsc 1", "", 1);
+    let both = [of(-13), of(-17)];
+    both.iter().for_each(|repro| cases::keep(&dir.path().join("G"), repro));
+    let server = Server::start(dir, None);
+    assert!(server.get("/buckets").body.contains("<span id=\"total\">1</span> bucket<"));
+    for (repro, errno) in both.iter().zip(["EACCES", "EEXIST"]) {
+        let page = server.get(&format!("/bucket/{}", repro.id)).body;
+        assert!(page.contains(&format!("EPERM became {errno}</code> · one of")), "{page}");
+        assert!(page.contains(&format!("DIR/cases/{}.plx", repro.id)));
+        both.iter().for_each(|other| assert!(page.contains(&format!("href=\"/bucket/{}\"", other.id))));
+    }
+}
+
+#[test]
 fn an_export_is_whole_and_every_link_in_it_leads_somewhere() {
     let server = Server::of(130);
     let out = server.dir.path().join("pages");

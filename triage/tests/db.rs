@@ -54,7 +54,7 @@ fn what_is_imported_is_listed_by_facets_and_found_by_words() {
 
     let bucket = db.bucket(&listed.buckets[0].id).expect("read").expect("there");
     assert_eq!(bucket.cases.len(), 1);
-    assert!(bucket.best.is_some());
+    assert!(bucket.shown.is_some());
     assert_eq!(db.campaigns().expect("read")[0].stats.programs, 6000);
     assert_eq!(db.campaigns().expect("read")[0].cases, 16);
     let covered = db.coverage().expect("read");
@@ -107,11 +107,11 @@ fn a_bucket_lives_by_what_people_say_and_by_what_shows() {
 
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("now").as_secs();
     std::thread::sleep(Duration::from_millis(1100));
-    let signature = db.bucket(&id).expect("read").expect("there").best.expect("a case").signature;
+    let case = db.bucket(&id).expect("read").expect("there").shown.expect("a case");
     let replayed = |db: &mut Db, version: &str, verdict, k| {
         let one = Replayed {
-            id: id.clone(),
-            signature: signature.clone(),
+            id: case.id.clone(),
+            signature: case.signature.clone(),
             verdict,
             k,
             n: 5,

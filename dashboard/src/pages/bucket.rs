@@ -10,6 +10,7 @@ use parallax_replay::render_text::show_end;
 use parallax_replay::{Repro, render_c};
 use parallax_triage::db::{Bucket, Cell, Db, DbError, Near};
 use parallax_triage::explain::{Explanation, Piece, explain, lit};
+use std::collections::BTreeSet;
 
 /// The page of a bucket.
 #[derive(Debug, Template)]
@@ -18,6 +19,8 @@ pub struct BucketPage {
     frame: Frame,
     bucket: Bucket,
     reliability: String,
+    /// How many different cases there are.
+    different: usize,
     case: Option<CaseView>,
     versions: Vec<(String, Cell)>,
     changed: Vec<String>,
@@ -29,6 +32,8 @@ pub struct BucketPage {
 
 #[derive(Debug)]
 struct CaseView {
+    id: String,
+    signature: String,
     explained: Explanation,
     kernel: String,
     version: String,
@@ -78,12 +83,13 @@ impl BucketPage {
         let row = rows.into_iter().next();
         let changed = row.as_ref().map(|r| r.changed.clone()).unwrap_or_default();
         let versions = names.into_iter().zip(row.map(|r| r.cells).unwrap_or_default()).collect();
-        let case = bucket.best.as_ref().and_then(|repro| CaseView::new(repro));
+        let case = bucket.shown.as_ref().and_then(|repro| CaseView::new(repro));
         let mut frame = Frame::new(links, &bucket.summary.signature, "buckets");
         frame.title.truncate(parallax_replay::limits::clip(&frame.title, 120).len());
         Ok(Some(BucketPage {
             frame,
             reliability: reliability(&bucket),
+            different: bucket.cases.iter().map(|case| &case.id).collect::<BTreeSet<_>>().len(),
             case,
             versions,
             changed,
@@ -95,8 +101,14 @@ impl BucketPage {
     }
 }
 
+impl BucketPage {
+    fn is_shown(&self, id: &str) -> bool {
+        self.case.as_ref().is_some_and(|case| case.id == id)
+    }
+}
+
 fn reliability(bucket: &Bucket) -> String {
-    let Some(confirmation) = bucket.best.as_ref().map(|repro| repro.confirmation) else {
+    let Some(confirmation) = bucket.shown.as_ref().map(|repro| repro.confirmation) else {
         return format!("shown in {} of {} runs", bucket.summary.k, bucket.summary.n);
     };
     let shown = format!("shown in {} runs", confirmation.diverged);
@@ -123,6 +135,8 @@ impl CaseView {
         let c = render_c::render_c(repro).unwrap_or_else(|error| format!("// {error}\n"));
         let ends = [("Linux", repro.native.end), (repro.target_name.as_str(), repro.target.end)];
         Some(CaseView {
+            id: repro.id.clone(),
+            signature: repro.signature.0.clone(),
             explained: explain(repro, &code),
             kernel: repro.kernel.clone(),
             version: repro.target_version.clone(),

@@ -117,10 +117,10 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         What::Import(stored) => drop(stored.imported()?),
         What::Rebuild(stored) => {
             let store = stored.store();
-            let mut db = match Db::open(&store) {
+            let mut db = match Db::open_to_rebuild(&store) {
                 Err(parallax_triage::db::DbError::Damaged { .. }) => {
                     put_aside(&store)?;
-                    Db::open(&store)?
+                    Db::open_to_rebuild(&store)?
                 }
                 opened => opened?,
             };

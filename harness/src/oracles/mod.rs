@@ -93,9 +93,37 @@ pub struct Finding {
 #[serde(transparent)]
 pub struct Signature(pub String);
 
+/// What a signature is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// The oracle that saw it.
+    pub oracle: String,
+    /// The call that answered otherwise, or the thing that was looked at, under the name it is kept under.
+    pub subject: String,
+    /// Which output.
+    pub field: String,
+    /// How the two sides differ.
+    pub kind: String,
+    /// The operation that brought it about, where that is not the subject itself.
+    pub cause: Option<String>,
+}
+
+impl fmt::Display for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { oracle, subject, field, kind, cause } = self;
+        write!(f, "{oracle} {subject}.{field} {kind}")?;
+        cause.iter().try_for_each(|cause| write!(f, " after {cause}"))
+    }
+}
+
 impl Finding {
     /// Its signature.
     pub fn signature(&self) -> Signature {
+        Signature(self.parts().to_string())
+    }
+
+    /// What its signature is made of.
+    pub fn parts(&self) -> Parts {
         let Finding { oracle, name, field, cause, .. } = self;
         // A layer older than what was asked for knows nothing of what Linux looked at next.
         let unknown = self.kind.split_once(" became E").filter(|_| self.class == Class::VersionSkew);
@@ -103,24 +131,30 @@ impl Finding {
         let kind = answered.as_ref().unwrap_or(&self.kind);
         // A descriptor that is not the next one shows wherever the next one is made.
         let field = if kind == differential::SHIFTED { "number" } else { field };
+        let parts = |subject: &str, field: &str, kind: &str, cause: Option<&str>| Parts {
+            oracle: oracle.clone(),
+            subject: subject.to_owned(),
+            field: field.to_owned(),
+            kind: kind.to_owned(),
+            cause: cause.map(str::to_owned),
+        };
         if cause == name {
             // An errno is the call's own; what it does to the process, or brings, is the operation's.
             let effect = ["state", "stops", "end"].contains(&field);
             // What kills the whole layer is no operation: it lies in the code of one call.
             let joined = oracle != "layer" && (effect || !class::names_error(kind));
             let own = if joined { state::operation(name) } else { state::spelled(name) };
-            return Signature(format!("{oracle} {own}.{field} {kind}"));
+            return parts(own, field, kind, None);
         }
-        let cause = state::operation(cause);
+        let cause = Some(state::operation(cause));
         match state::thing(name) {
             Some(thing) => {
                 let field = state::thing_field(field);
                 // How much was left behind follows from free numbers, and so does whether it was nothing.
-                let number = ["zero became something", "something became zero"].contains(&kind.as_str());
-                let kind = if number { "another value" } else { kind.as_str() };
-                Signature(format!("{oracle} {thing}.{field} {kind} after {cause}"))
+                let kind = if was_or_is_nothing(kind) { ANOTHER } else { kind.as_str() };
+                parts(thing, &field, kind, cause)
             }
-            None => Signature(format!("{oracle} {}.{field} {kind} after {cause}", state::spelled(name))),
+            None => parts(state::spelled(name), field, kind, cause),
         }
     }
 
@@ -144,6 +178,14 @@ impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// How two numbers differ of which neither says more than the other.
+pub const ANOTHER: &str = "another value";
+
+/// Whether such a kind says that one of two numbers is zero.
+pub fn was_or_is_nothing(kind: &str) -> bool {
+    ["zero became something", "something became zero"].contains(&kind)
 }
 
 /// What an oracle is asked about: one program and what both sides saw.

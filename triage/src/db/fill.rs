@@ -2,10 +2,12 @@
 
 use super::life::{self, Author};
 use super::{Db, DbError, clean, journal, now, told};
-use crate::explain;
 use crate::results::{self, Results};
 use crate::severity;
 use crate::stats::{self, Counts, Progress, Stats};
+use crate::{bucket, explain};
+use parallax_corpus::Code;
+use parallax_harness::oracles::Signature;
 use parallax_replay::{ReplayVerdict, Repro};
 use rayon::prelude::*;
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
@@ -83,14 +85,14 @@ impl Db {
         let decisions = journal::read(&self.path)?;
         let path = self.path.clone();
         let built = self.sql.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
+            // Merged ones first: a table goes by deleting its rows.
+            tx.execute("UPDATE buckets SET merged = NULL", [])?;
             for table in
                 ["search", "history", "runs", "cases", "coverage", "points", "files", "buckets", "campaigns"]
             {
-                if table == "buckets" {
-                    tx.execute("UPDATE buckets SET merged = NULL", [])?;
-                }
-                tx.execute(&format!("DELETE FROM {table}"), [])?;
+                tx.execute(&format!("DROP TABLE {table}"), [])?;
             }
+            tx.execute_batch(super::SCHEMA)?;
             let done = fill(&tx, &work)?;
             for decision in &decisions {
                 life::again(&tx, decision)?;
@@ -298,10 +300,29 @@ fn changed(stamp: &str) -> i64 {
 /// A case, read and explained.
 struct Ready {
     repro: Repro,
+    /// The name of the bucket it falls into, and its id.
+    bucket: (Signature, String),
     bytes: Vec<u8>,
+}
+
+/// What lists say of a case.
+struct Facts {
     sentence: String,
     area: &'static str,
+    /// The names of its calls: what may be the same bug has the same.
     shape: String,
+}
+
+impl Facts {
+    fn of(repro: &Repro, code: &Code) -> Facts {
+        let call = code.calls.get(repro.finding.call);
+        let names: Vec<&str> = repro.program.calls.iter().map(|c| c.id.desc().base_name()).collect();
+        Facts {
+            sentence: clean(&explain::sentence(repro, code), 2000),
+            area: call.map_or("", |c| c.id.desc().area.name()),
+            shape: clean(&names.join(" "), 2000),
+        }
+    }
 }
 
 impl Ready {
@@ -312,15 +333,9 @@ impl Ready {
         if repro.id != Repro::id_of(&repro.target_name, &repro.signature) {
             return Err(in_file("its id does not belong to its target and signature".to_owned()));
         }
-        let call = code.calls.get(repro.finding.call);
-        let names: Vec<&str> = repro.program.calls.iter().map(|c| c.id.desc().base_name()).collect();
-        Ok(Ready {
-            sentence: clean(&explain::sentence(&repro, &code), 2000),
-            area: call.map_or("", |c| c.id.desc().area.name()),
-            shape: clean(&names.join(" "), 2000),
-            bytes: repro.to_bytes(),
-            repro,
-        })
+        let bucket = bucket::of(&repro, &code);
+        let id = Repro::id_of(&repro.target_name, &bucket);
+        Ok(Ready { bucket: (bucket, id), bytes: repro.to_bytes(), repro })
     }
 }
 
@@ -335,20 +350,23 @@ fn take_case(
     let repro = &ready.repro;
     let now = now();
     let created = i64::try_from(repro.created).unwrap_or(now).min(now);
-    let row = match bucket_of(tx, &repro.id)? {
+    let row = match bucket_of(tx, &ready.bucket.1)? {
         Some(row) => row,
         None => {
             done.buckets += 1;
             new_bucket(tx, ready, created, expected)?
         }
     };
+    let (severity, why) = severity::of(&repro.finding);
+    tx.prepare_cached("UPDATE buckets SET severity = ?2, why = ?3 WHERE row = ?1 AND severity > ?2")?
+        .execute(params![row, severity as i64, why])?;
     let version = clean(&repro.target_version, 200);
     let kernel = clean(&repro.kernel, 200);
     let inserted = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO cases
-             (bucket, campaign, digest, version, kernel, created, k, n, calls, repro)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             (bucket, campaign, digest, version, kernel, created, k, n, calls, repro, id, signature)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             row,
@@ -361,6 +379,8 @@ fn take_case(
             repro.confirmation.diverged.n,
             repro.program.calls.len() as i64,
             ready.bytes,
+            repro.id,
+            clean(&repro.signature.0, 1000),
         ])?;
     if inserted == 0 {
         return Ok(None);
@@ -377,30 +397,19 @@ fn bucket_of(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<i64>> {
     tx.prepare_cached("SELECT row FROM buckets WHERE id = ?1")?.query_row([id], |r| r.get(0)).optional()
 }
 
+/// A bucket without its cases: [`refresh`] says the rest of it.
 fn new_bucket(tx: &Transaction<'_>, ready: &Ready, created: i64, expected: bool) -> rusqlite::Result<i64> {
-    let finding = &ready.repro.finding;
-    let (severity, why) = severity::of(finding);
+    let (severity, why) = severity::of(&ready.repro.finding);
     tx.prepare_cached(
-        "INSERT INTO buckets (id, target, signature, oracle, area, call, field, kind, cause, class, severity, why,
-           sentence, calls, shape, changed, first_seen, last_seen, first_import)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?16, ?16, ?17)",
+        "INSERT INTO buckets (id, target, signature, severity, why, changed, first_seen, last_seen, first_import)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7)",
     )?
     .execute(params![
-        ready.repro.id,
+        ready.bucket.1,
         clean(&ready.repro.target_name, 200),
-        clean(&ready.repro.signature.0, 1000),
-        clean(&finding.oracle, 100),
-        ready.area,
-        clean(&finding.name, 100),
-        clean(&finding.field, 100),
-        clean(&finding.kind, 200),
-        clean(&finding.cause, 100),
-        finding.class.name(),
+        clean(&ready.bucket.0.0, 1000),
         severity as i64,
         why,
-        ready.sentence,
-        i64::MAX,
-        ready.shape,
         created,
         now(),
     ])?;
@@ -422,11 +431,11 @@ fn refresh(tx: &Transaction<'_>, row: i64) -> rusqlite::Result<()> {
     // It was written by us, from what had been read.
     let Some(repro) = best.and_then(|bytes| Repro::from_bytes(&bytes).ok()) else { return Ok(()) };
     let Ok(code) = repro.code() else { return Ok(()) };
-    let names: Vec<&str> = repro.program.calls.iter().map(|c| c.id.desc().base_name()).collect();
-    let sentence = clean(&explain::sentence(&repro, &code), 2000);
+    let Facts { sentence, area, shape } = Facts::of(&repro, &code);
+    let finding = &repro.finding;
     tx.prepare_cached(
-        "UPDATE buckets SET sentence = ?2, calls = ?3, shape = ?4,
-           k = ?5, n = ?6,
+        "UPDATE buckets SET sentence = ?2, calls = ?3, shape = ?4, k = ?5, n = ?6, area = ?7, oracle = ?8,
+           call = ?9, field = ?10, kind = ?11, cause = ?12, class = ?13,
            first_seen = (SELECT min(created) FROM cases WHERE bucket = ?1),
            last_seen = max((SELECT max(created) FROM cases WHERE bucket = ?1),
              coalesce((SELECT max(at) FROM runs WHERE bucket = ?1 AND verdict = 'diverges'), 0)),
@@ -439,14 +448,22 @@ fn refresh(tx: &Transaction<'_>, row: i64) -> rusqlite::Result<()> {
         row,
         sentence,
         repro.program.calls.len() as i64,
-        clean(&names.join(" "), 2000),
+        shape,
         repro.confirmation.diverged.k,
-        repro.confirmation.diverged.n
+        repro.confirmation.diverged.n,
+        area,
+        clean(&finding.oracle, 100),
+        clean(&finding.name, 100),
+        clean(&finding.field, 100),
+        clean(&finding.kind, 200),
+        clean(&finding.cause, 100),
+        finding.class.name(),
     ])?;
     let program = clean(&parallax_corpus::text::write(&repro.program), 16_000);
     tx.prepare_cached(
         "UPDATE search SET target = (SELECT target FROM buckets WHERE row = ?1),
-           signature = (SELECT signature FROM buckets WHERE row = ?1), sentence = ?2, program = ?3 WHERE rowid = ?1",
+           signature = (SELECT signature FROM buckets WHERE row = ?1) || char(10) ||
+             (SELECT group_concat(DISTINCT signature) FROM cases WHERE bucket = ?1), sentence = ?2, program = ?3 WHERE rowid = ?1",
     )?
     .execute(params![row, sentence, program])
     .map(drop)
@@ -463,7 +480,10 @@ fn take_results(
     // The file's name is made of its content, so that copies of it are one.
     let source = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     for case in &results.cases {
-        let Some(row) = bucket_of(tx, &case.id)? else { continue };
+        let held = tx
+            .prepare_cached("SELECT bucket FROM cases WHERE id = ?1 LIMIT 1")?
+            .query_row([&case.id], |r| r.get(0));
+        let Some(row) = held.optional()? else { continue };
         let verdict = match case.verdict {
             ReplayVerdict::StillThere if case.k < case.n => super::Verdict::Flaky,
             ReplayVerdict::StillThere => super::Verdict::Diverges,
@@ -473,8 +493,8 @@ fn take_results(
         };
         let inserted = tx
             .prepare_cached(
-                "INSERT OR IGNORE INTO runs (bucket, target, version, at, verdict, k, n, detail, source)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT OR IGNORE INTO runs (bucket, target, version, at, verdict, k, n, detail, source, id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 row,
@@ -486,6 +506,7 @@ fn take_results(
                 case.n,
                 clean(&case.detail, 500),
                 clean(&source, 200),
+                case.id,
             ])?;
         if inserted > 0 {
             done.replays += 1;

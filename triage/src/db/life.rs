@@ -1,7 +1,7 @@
 //! The life of a bucket: its state, who changed it when and why, notes, and which buckets are one.
 
 use super::journal::{self, Decision};
-use super::{Db, DbError, clean, now, told};
+use super::{Db, DbError, HOLDER, clean, now, told};
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
@@ -169,7 +169,8 @@ fn refusal(tx: &Transaction<'_>, decision: &Decision) -> rusqlite::Result<Option
     })
 }
 
-/// Carries out a decision, now or when the store is made anew. One about a bucket that is gone is left out.
+/// Carries out a decision, now or when the store is made anew. One about a bucket that is gone is left out, and so is a
+/// merge of what is one bucket by now.
 pub(super) fn again(tx: &Transaction<'_>, decision: &Decision) -> rusqlite::Result<()> {
     let Some((row, state)) = find(tx, &decision.bucket)? else { return Ok(()) };
     let Decision { at, text, .. } = decision;
@@ -187,9 +188,10 @@ pub(super) fn again(tx: &Transaction<'_>, decision: &Decision) -> rusqlite::Resu
             .map(drop)
         }
         "merge" => {
-            let Some((into, _)) = find(tx, &decision.now)?.filter(|(into, _)| *into != row) else {
+            let Some((into, _)) = find(tx, &decision.now)? else { return Ok(()) };
+            if refusal(tx, decision)?.is_some() {
                 return Ok(());
-            };
+            }
             tx.execute("UPDATE buckets SET merged = ?2 WHERE row = ?1", params![row, into])?;
             record(tx, row, *at, "merged", ("", &decision.now), text, Author::Person)?;
             record(tx, into, *at, "joined by", ("", &decision.bucket), text, Author::Person)
@@ -203,7 +205,7 @@ pub(super) fn again(tx: &Transaction<'_>, decision: &Decision) -> rusqlite::Resu
 }
 
 fn find(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<(i64, State)>> {
-    tx.prepare_cached("SELECT row, state FROM buckets WHERE id = ?1")?
+    tx.prepare_cached(&format!("SELECT row, state FROM buckets WHERE row = {HOLDER}"))?
         .query_row([id], |r| {
             let state: String = r.get(1)?;
             Ok((r.get(0)?, State::named(&state).unwrap_or(State::New)))

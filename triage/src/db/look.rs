@@ -1,6 +1,6 @@
 //! What pages and programs read from the store.
 
-use super::{Db, DbError, State};
+use super::{Db, DbError, HOLDER, State};
 use crate::severity::Severity;
 use crate::stats::Stats;
 use parallax_replay::Repro;
@@ -13,13 +13,13 @@ pub struct Summary {
     /// Its row, for links within the store.
     #[serde(skip)]
     pub(super) row: i64,
-    /// Its id: that of its repro files.
+    /// Its id.
     pub id: String,
     /// The target.
     pub target: String,
-    /// The signature.
+    /// What its cases have in common (see [`crate::bucket`]).
     pub signature: String,
-    /// What differs, in a sentence.
+    /// What differs, in a sentence: that of the shortest case.
     pub sentence: String,
     /// The area.
     pub area: String,
@@ -98,14 +98,18 @@ pub struct Bucket {
     pub cases: Vec<CaseRow>,
     /// What became of it, oldest first.
     pub history: Vec<HistoryRow>,
-    /// The shortest case.
+    /// The case that was asked for, else the shortest.
     #[serde(skip)]
-    pub best: Option<Box<Repro>>,
+    pub shown: Option<Box<Repro>>,
 }
 
 /// One case of a bucket.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseRow {
+    /// Its id: that of its repro file.
+    pub id: String,
+    /// Its signature.
+    pub signature: String,
     /// The campaign's id.
     pub campaign: String,
     /// The campaign's name.
@@ -209,7 +213,8 @@ impl Db {
         rows.iter().map(|row| select.query_row([row], summary)).collect()
     }
 
-    /// A bucket with its cases and its history; `None` if there is none of that id.
+    /// A bucket with its cases and its history, by its own id or by that of a case in it, which is then the one shown;
+    /// `None` if there is none of that id.
     ///
     /// # Errors
     /// As of the store.
@@ -222,7 +227,7 @@ impl Db {
             .sql
             .prepare_cached(&format!(
                 "SELECT {SUMMARY}, why, reason, changed, (SELECT id FROM buckets AS b WHERE b.row = a.merged)
-                 FROM buckets AS a WHERE id = ?1"
+                 FROM buckets AS a WHERE row = {HOLDER}"
             ))?
             .query_row([id], |r| Ok((summary(r)?, r.get(17)?, r.get(18)?, r.get(19)?, r.get(20)?)))
             .optional()?;
@@ -236,7 +241,7 @@ impl Db {
         let cases = self
             .sql
             .prepare_cached(
-                "SELECT campaign, name, cases.version, cases.kernel, created, k, n, calls
+                "SELECT campaign, name, cases.version, cases.kernel, created, k, n, calls, cases.id, signature
                  FROM cases JOIN campaigns ON campaigns.id = campaign
                  WHERE bucket = ?1 ORDER BY calls, cases.row LIMIT 200",
             )?
@@ -250,7 +255,9 @@ impl Db {
                     k: r.get(5)?,
                     n: r.get(6)?,
                     calls: r.get(7)?,
-                    file: format!("{id}.plx"),
+                    file: format!("{}.plx", r.get::<_, String>(8)?),
+                    id: r.get(8)?,
+                    signature: r.get(9)?,
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;
@@ -270,15 +277,17 @@ impl Db {
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;
-        let best = self
+        let shown = self
             .sql
-            .prepare_cached("SELECT repro FROM cases WHERE bucket = ?1 ORDER BY calls, row LIMIT 1")?
-            .query_row([row], |r| r.get::<_, Vec<u8>>(0))
+            .prepare_cached(
+                "SELECT repro FROM cases WHERE bucket = ?1 ORDER BY id <> ?2, calls, row LIMIT 1",
+            )?
+            .query_row(rusqlite::params![row, id], |r| r.get::<_, Vec<u8>>(0))
             .optional()?
             .and_then(|bytes| Repro::from_bytes(&bytes).ok())
             .map(Box::new);
         let members = self.summaries(&members)?;
-        Ok(Some(Bucket { summary, why, reason, changed, merged_into, members, cases, history, best }))
+        Ok(Some(Bucket { summary, why, reason, changed, merged_into, members, cases, history, shown }))
     }
 
     /// All campaigns, the one that changed last first.

@@ -1,12 +1,14 @@
 //! Buckets against versions of a target: where it diverges, where it agrees, and between which versions it changed.
 
-use super::{Db, DbError};
+use super::{Db, DbError, HOLDER};
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// What a version does with a bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+///
+/// A bucket does the first of these that one of its cases does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It shows every time.
@@ -112,14 +114,18 @@ impl Db {
         bucket: Option<&str>,
     ) -> Result<(Vec<String>, Vec<MatrixRow>), DbError> {
         let read = || {
-            let cells = self.cells(target, bucket)?;
-            let rows: Vec<i64> = match bucket {
+            let one = match bucket {
+                None => None,
+                Some(id) => Some(
+                    self.sql
+                        .prepare_cached(&format!("SELECT {HOLDER}"))?
+                        .query_row([id], |r| r.get::<_, Option<i64>>(0))?,
+                ),
+            };
+            let cells = self.cells(target, one.flatten())?;
+            let rows: Vec<i64> = match one {
                 None => self.rows_of(target)?,
-                Some(id) => self
-                    .sql
-                    .prepare_cached("SELECT row FROM buckets WHERE target = ?1 AND id = ?2")?
-                    .query_map([target, id], |r| r.get(0))?
-                    .collect::<rusqlite::Result<_>>()?,
+                Some(row) => row.into_iter().collect(),
             };
             let rows = self.described(&rows, &cells)?;
             Ok((cells.versions, rows))
@@ -168,7 +174,7 @@ impl Db {
     }
 
     /// What is known of the buckets of a target, or of one of them.
-    fn cells(&self, target: &str, bucket: Option<&str>) -> rusqlite::Result<Cells> {
+    fn cells(&self, target: &str, bucket: Option<i64>) -> rusqlite::Result<Cells> {
         let names =
             "SELECT cases.version FROM cases JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1
              UNION SELECT version FROM runs JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1";
@@ -180,13 +186,13 @@ impl Db {
         versions.sort_by(|a, b| by_number(a, b));
         versions.drain(..versions.len().saturating_sub(MAX_VERSIONS));
         let places: HashMap<&str, usize> = versions.iter().zip(0..).map(|(v, k)| (v.as_str(), k)).collect();
-        let mut seen: HashMap<i64, Vec<(i64, Cell)>> = HashMap::new();
-        let only = if bucket.is_some() { "buckets.id = ?2" } else { "?2 IS NULL" };
+        let mut cases: HashMap<(i64, u64), Vec<(i64, Cell)>> = HashMap::new();
+        let only = if bucket.is_some() { "buckets.row = ?2" } else { "?2 IS NULL" };
         let mut select = self.sql.prepare_cached(&format!(
-            "SELECT bucket, cases.version, created, 'diverges', cases.k, cases.n, '' FROM cases
+            "SELECT bucket, cases.version, created, 'diverges', cases.k, cases.n, '', cases.id FROM cases
                JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1 AND {only}
              UNION ALL
-             SELECT bucket, version, at, verdict, runs.k, runs.n, detail FROM runs
+             SELECT bucket, version, at, verdict, runs.k, runs.n, detail, runs.id FROM runs
                JOIN buckets ON buckets.row = bucket WHERE buckets.target = ?1 AND {only}"
         ))?;
         let mut known = select.query(rusqlite::params![target, bucket])?;
@@ -198,11 +204,22 @@ impl Db {
             if verdict == Verdict::Diverges && k < n {
                 verdict = Verdict::Flaky;
             }
-            let cells =
-                seen.entry(r.get(0)?).or_insert_with(|| vec![(i64::MIN, Cell::NOT_RUN); versions.len()]);
+            let case = (r.get(0)?, u64::from_str_radix(text(7)?, 16).unwrap_or_default());
+            let cells = cases.entry(case).or_insert_with(|| vec![(i64::MIN, Cell::NOT_RUN); versions.len()]);
             // The latest word counts, but not being run is none.
             if verdict != Verdict::NotRun && at >= cells[*place].0 {
                 cells[*place] = (at, Cell { verdict, k, n, detail: text(6)?.to_owned() });
+            }
+        }
+        let mut seen: HashMap<i64, Vec<Cell>> = HashMap::new();
+        for ((bucket, _), cells) in cases {
+            let known = seen.entry(bucket).or_insert_with(|| vec![Cell::NOT_RUN; versions.len()]);
+            for (known, (_, cell)) in known.iter_mut().zip(cells) {
+                // Of two that do the same, whichever way it is read: the one seen most often.
+                let rank = |cell: &Cell| (cell.verdict, -cell.n, -cell.k);
+                if (rank(&cell), &cell.detail) < (rank(known), &known.detail) {
+                    *known = cell;
+                }
             }
         }
         Ok(Cells { versions, seen })
@@ -212,20 +229,20 @@ impl Db {
 /// What each version does with each bucket.
 struct Cells {
     versions: Vec<String>,
-    seen: HashMap<i64, Vec<(i64, Cell)>>,
+    seen: HashMap<i64, Vec<Cell>>,
 }
 
 impl Cells {
     fn of(&self, row: i64) -> Vec<Cell> {
         match self.seen.get(&row) {
-            Some(cells) => cells.iter().map(|(_, cell)| cell.clone()).collect(),
+            Some(cells) => cells.clone(),
             None => vec![Cell::NOT_RUN; self.versions.len()],
         }
     }
 
     /// Between which versions a bucket changed.
     fn changes(&self, row: i64) -> Vec<String> {
-        let verdicts = self.seen.get(&row).into_iter().flatten().map(|(_, cell)| cell.verdict);
+        let verdicts = self.seen.get(&row).into_iter().flatten().map(|cell| cell.verdict);
         changes(&self.versions, verdicts)
     }
 }

@@ -21,10 +21,13 @@ pub use near::Near;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The version of the schema this code knows.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
+/// The row of the bucket that has the id `?1`, or holds the case of that id: whoever has a repro file finds its bucket.
+const HOLDER: &str =
+    "coalesce((SELECT row FROM buckets WHERE id = ?1), (SELECT bucket FROM cases WHERE id = ?1))";
 const SCHEMA: &str = include_str!("schema.sql");
 /// How long one writer waits for another.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,6 +56,16 @@ pub enum DbError {
         "{path}: a newer Parallax wrote this store (version {found}, this one knows {VERSION}): use that, or another --store"
     )]
     Newer {
+        /// Which.
+        path: PathBuf,
+        /// Its version.
+        found: i32,
+    },
+    /// An older Parallax wrote it.
+    #[error(
+        "{path}: an older Parallax wrote this store (version {found}, this one writes {VERSION}): `parallax triage rebuild` makes it anew, with all decisions"
+    )]
+    Older {
         /// Which.
         path: PathBuf,
         /// Its version.
@@ -91,14 +104,35 @@ impl Db {
     /// Opens a store, making it if there is none.
     ///
     /// # Errors
-    /// It cannot be made, is damaged, or is a newer one.
+    /// It cannot be made, is damaged, or is of another version.
     pub fn open(path: &Path) -> Result<Db, DbError> {
+        let db = Db::open_to_rebuild(path)?;
+        let found = db.version().map_err(|e| told(path, e))?;
+        if found < VERSION {
+            return Err(DbError::Older { path: path.to_owned(), found });
+        }
+        Ok(db)
+    }
+
+    /// The same, also of an older version: for [`Db::rebuild`] only.
+    ///
+    /// # Errors
+    /// It cannot be made, is damaged, or is a newer one.
+    pub fn open_to_rebuild(path: &Path) -> Result<Db, DbError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sql = Connection::open_with_flags(path, flags).map_err(|e| told(path, e))?;
         let mut db = Db { path: path.to_owned(), sql };
-        db.prepare().map_err(|e| told(path, e))?;
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = db.prepare() {
+            let busy = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+            if !busy || Instant::now() > deadline {
+                return Err(told(path, error));
+            }
+            // Two that turn a new file's journal on at once: SQLite refuses one of them without waiting.
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let found: i32 = db.version().map_err(|e| told(path, e))?;
         if found > VERSION {
             return Err(DbError::Newer { path: path.to_owned(), found });

@@ -1,6 +1,6 @@
 //! Buckets that may be the same bug: offered to people, who decide.
 
-use super::{Db, DbError, Summary};
+use super::{Db, DbError, HOLDER, Summary};
 use serde::Serialize;
 
 /// A bucket that may be the same as another, and why.
@@ -24,7 +24,7 @@ impl Db {
         let read = || -> rusqlite::Result<Vec<Near>> {
             let found: Vec<(i64, i64)> = self
                 .sql
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "SELECT b.row, CASE
                          WHEN b.call = a.call AND b.field = a.field AND b.kind = a.kind THEN 4
                          WHEN b.shape = a.shape AND b.kind = a.kind THEN 3
@@ -34,8 +34,8 @@ impl Db {
                      FROM buckets AS a CROSS JOIN buckets AS b
                        ON b.target = a.target AND b.call = a.call AND b.field = a.field
                        OR b.target = a.target AND b.shape = a.shape
-                     WHERE a.id = ?1 AND b.row <> a.row AND b.merged IS NULL AND likeness > 0 ORDER BY likeness DESC, b.row LIMIT ?2",
-                )?
+                     WHERE a.row = {HOLDER} AND b.row <> a.row AND b.merged IS NULL AND likeness > 0 ORDER BY likeness DESC, b.row LIMIT ?2"
+                ))?
                 .query_map(rusqlite::params![id, MOST], |r| Ok((r.get(0)?, r.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             let rows: Vec<i64> = found.iter().map(|(row, _)| *row).collect();

@@ -37,18 +37,18 @@ CREATE TABLE buckets (
   id TEXT NOT NULL UNIQUE,
   target TEXT NOT NULL,
   signature TEXT NOT NULL,
-  oracle TEXT NOT NULL,
-  area TEXT NOT NULL,
-  call TEXT NOT NULL,
-  field TEXT NOT NULL,
-  kind TEXT NOT NULL,
-  cause TEXT NOT NULL,
-  class TEXT NOT NULL,
+  oracle TEXT NOT NULL DEFAULT '',
+  area TEXT NOT NULL DEFAULT '',
+  call TEXT NOT NULL DEFAULT '',
+  field TEXT NOT NULL DEFAULT '',
+  kind TEXT NOT NULL DEFAULT '',
+  cause TEXT NOT NULL DEFAULT '',
+  class TEXT NOT NULL DEFAULT '',
   severity INTEGER NOT NULL,
   why TEXT NOT NULL,
-  sentence TEXT NOT NULL,
-  calls INTEGER NOT NULL,
-  shape TEXT NOT NULL,
+  sentence TEXT NOT NULL DEFAULT '',
+  calls INTEGER NOT NULL DEFAULT 0,
+  shape TEXT NOT NULL DEFAULT '',
   state TEXT NOT NULL DEFAULT 'new',
   reason TEXT NOT NULL DEFAULT '',
   changed INTEGER NOT NULL,
@@ -72,6 +72,9 @@ CREATE TABLE cases (
   row INTEGER PRIMARY KEY,
   bucket INTEGER NOT NULL REFERENCES buckets(row),
   campaign TEXT NOT NULL REFERENCES campaigns(id),
+  -- The repro file's: one a target and signature.
+  id TEXT NOT NULL,
+  signature TEXT NOT NULL,
   digest TEXT NOT NULL,
   version TEXT NOT NULL,
   kernel TEXT NOT NULL,
@@ -84,12 +87,14 @@ CREATE TABLE cases (
 );
 CREATE INDEX cases_bucket ON cases (bucket, calls, row);
 -- The matrix asks for all of these, and must not read the repros for it.
-CREATE INDEX cases_version ON cases (bucket, version, created, k, n);
+CREATE INDEX cases_version ON cases (bucket, version, id, created, k, n);
+CREATE INDEX cases_id ON cases (id, bucket);
 CREATE INDEX cases_campaign ON cases (campaign, created);
--- What each version of a target did with a bucket: one row a replay.
+-- What each version of a target did with a case: one row a replay.
 CREATE TABLE runs (
   row INTEGER PRIMARY KEY,
   bucket INTEGER NOT NULL REFERENCES buckets(row),
+  id TEXT NOT NULL,
   target TEXT NOT NULL,
   version TEXT NOT NULL,
   at INTEGER NOT NULL,
@@ -98,7 +103,7 @@ CREATE TABLE runs (
   n INTEGER NOT NULL,
   detail TEXT NOT NULL,
   source TEXT NOT NULL,
-  UNIQUE (bucket, source)
+  UNIQUE (id, source)
 );
 CREATE INDEX runs_bucket ON runs (bucket, version, at);
 CREATE TABLE history (
@@ -121,4 +126,4 @@ CREATE VIRTUAL TABLE search USING fts5 (
   target, signature, sentence, program, notes,
   tokenize = "unicode61 tokenchars '_'"
 );
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

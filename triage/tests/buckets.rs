@@ -1,0 +1,162 @@
+//! Buckets: what is mended together lies together, and nothing else; every case in one can still be found.
+
+mod common;
+
+use common::{keep, of_program, stats};
+use parallax_harness::oracles::Signature;
+use parallax_replay::{ReplayVerdict, Repro};
+use parallax_triage::bucket;
+use parallax_triage::db::{Change, Db, DbError, Filter, State, Verdict};
+use parallax_triage::results::{Replayed, Results};
+use std::path::{Path, PathBuf};
+
+const EPERM: i64 = -1;
+const ENOENT: i64 = -2;
+const EIO: i64 = -5;
+const EBADF: i64 = -9;
+const EACCES: i64 = -13;
+const EEXIST: i64 = -17;
+const EINVAL: i64 = -22;
+const ENOTTY: i64 = -25;
+const ENOSYS: i64 = -38;
+
+fn case(source: &str, native: i64, target: i64) -> Repro {
+    of_program((source, native, target), "gvisor", "runsc 1", "", 1_700_000_000)
+}
+
+fn bucket_of(repro: &Repro) -> Signature {
+    bucket::of(repro, &repro.code().expect("compiles"))
+}
+
+/// The bucket of a case; of all of them, if it is the same.
+fn bucket_of_all(cases: &[Repro]) -> String {
+    let first = bucket_of(&cases[0]);
+    for case in cases {
+        assert_eq!(bucket_of(case), first, "{}", case.signature);
+    }
+    first.0
+}
+
+const MKNOD: &str = "mknodat(\"f0\", S_IFDIR)\n";
+const FALLOCATE: &str = "r0 = openat$create(\"f0\", 0)\nfallocate(r0, 0, 0, 1)\n";
+
+#[test]
+fn an_order_of_checks_is_one_bucket_whichever_errors_were_seen() {
+    let name =
+        bucket_of_all(&[case(MKNOD, EPERM, EACCES), case(MKNOD, EPERM, EEXIST), case(MKNOD, ENOENT, EACCES)]);
+    assert_eq!(name, "differential mknodat.ret another error");
+    assert_ne!(bucket_of(&case(MKNOD, 0, EACCES)), bucket_of(&case(MKNOD, EPERM, EACCES)));
+    assert_ne!(bucket_of(&case(MKNOD, EPERM, 0)), bucket_of(&case(MKNOD, ENOENT, 0)));
+    assert_ne!(bucket_of(&case(FALLOCATE, EINVAL, EBADF)).0, name);
+}
+
+#[test]
+fn a_missing_check_is_one_bucket_whatever_the_call_then_does() {
+    let wait = "futex$wait({5}, 0, 5, {0x3b9aca00})\n";
+    let cases = [case(wait, EINVAL, -11), case(wait, EINVAL, 0)];
+    assert_eq!(bucket_of_all(&cases), "differential futex$wait.ret does not refuse with EINVAL");
+}
+
+#[test]
+fn what_the_descriptor_is_keeps_buckets_apart() {
+    let tty = case("r0 = openat$tty(O_RDWR)\nread$tty(r0, out[4])\n", 1, EIO);
+    let pipe = case("r0, r1 = pipe2(out, 0)\nread(r0, out[4])\n", 1, EIO);
+    assert_eq!(bucket_of(&tty).0, "differential read of a terminal.ret refuses with EIO");
+    assert_eq!(bucket_of(&pipe).0, "differential read of a pipe.ret refuses with EIO");
+}
+
+#[test]
+fn each_thing_that_is_not_there_is_a_bucket() {
+    let of = |call: &str, errno| bucket_of(&case(&format!("r0 = openat$tty(O_RDWR)\n{call}\n"), 0, errno)).0;
+    let excl = of("ioctl$tiocexcl(r0)", ENOTTY);
+    assert_eq!(excl, "differential ioctl$tiocexcl.ret answered ENOTTY");
+    assert_ne!(excl, of("ioctl$tiocnxcl(r0)", ENOTTY));
+    assert_eq!(of("fsync(r0)", ENOSYS), "differential fsync.ret unsupported");
+}
+
+/// A folder with two cases of one bucket, and the store of it.
+fn two_cases() -> (tempfile::TempDir, PathBuf, PathBuf, [Repro; 2]) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (campaign, store) = (dir.path().join("G"), dir.path().join("store.sqlite"));
+    let cases = [case(MKNOD, EPERM, EACCES), case(MKNOD, EPERM, EEXIST)];
+    cases.iter().for_each(|repro| keep(&campaign, repro));
+    stats(&campaign, "gvisor", 60.0, 2);
+    (dir, campaign, store, cases)
+}
+
+fn imported(store: &Path, campaign: &Path) -> Db {
+    let mut db = Db::open(store).expect("a store");
+    db.import(&[campaign.to_owned()]).expect("imported");
+    db
+}
+
+#[test]
+fn a_bucket_is_found_by_each_of_its_cases() {
+    let (_dir, campaign, store, cases) = two_cases();
+    let db = imported(&store, &campaign);
+    let listed = db.list(&Filter::default()).expect("listed");
+    assert_eq!(listed.total, 1);
+    for repro in &cases {
+        let bucket = db.bucket(&repro.id).expect("read").expect("there");
+        assert_eq!(bucket.summary.id, listed.buckets[0].id);
+        assert_eq!(bucket.cases.len(), 2);
+        assert_eq!(bucket.shown.expect("a case").signature, repro.signature);
+        let words = Filter { q: repro.signature.0.clone(), ..Filter::default() };
+        assert_eq!(db.list(&words).expect("listed").total, 1, "{}", repro.signature);
+    }
+}
+
+#[test]
+fn a_bucket_agrees_on_a_version_only_where_all_its_cases_do() {
+    let (_dir, campaign, store, cases) = two_cases();
+    let mut db = imported(&store, &campaign);
+    let mut replayed = |version: &str, verdicts: [ReplayVerdict; 2]| {
+        let cases = cases.iter().zip(verdicts).map(|(repro, verdict)| Replayed {
+            id: repro.id.clone(),
+            signature: repro.signature.clone(),
+            verdict,
+            k: if verdict == ReplayVerdict::StillThere { 5 } else { 0 },
+            n: 5,
+            detail: String::new(),
+        });
+        let (target, version) = ("gvisor".to_owned(), version.to_owned());
+        Results { target, version, at: 1_800_000_000, cases: cases.collect() }
+            .save(&campaign)
+            .expect("saved");
+        assert_eq!(db.import(std::slice::from_ref(&campaign)).expect("imported").replays, 2);
+    };
+    replayed("runsc 2", [ReplayVerdict::Gone, ReplayVerdict::StillThere]);
+    replayed("runsc 3", [ReplayVerdict::Gone, ReplayVerdict::Gone]);
+    let (versions, rows) = db.matrix("gvisor", None).expect("read");
+    assert_eq!(versions, ["runsc 1", "runsc 2", "runsc 3"]);
+    let verdicts: Vec<Verdict> = rows[0].cells.iter().map(|cell| cell.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Diverges, Verdict::Diverges, Verdict::Agrees]);
+    assert_eq!(rows[0].changed, ["gone in runsc 3, still in runsc 2"]);
+}
+
+#[test]
+fn an_older_store_is_made_anew_with_its_decisions() {
+    let (_dir, campaign, store, cases) = two_cases();
+    let mut db = imported(&store, &campaign);
+    // As it was when each case was a bucket: two states, and one merged into the other.
+    db.change(&cases[1].id, Change::State(State::Known, "reported".into())).expect("changed");
+    drop(db);
+    let journal = PathBuf::from(format!("{}.journal", store.display()));
+    let mut told = std::fs::read_to_string(&journal).expect("a journal");
+    let merge = told.lines().last().expect("a line").replace("\"state\"", "\"merge\"");
+    let merge = merge.replace("\"known\"", &format!("\"{}\"", cases[0].id));
+    told.push_str(&format!("{merge}\n"));
+    std::fs::write(&journal, told).expect("written");
+    let old = rusqlite::Connection::open(&store).expect("opened");
+    old.pragma_update(None, "user_version", 1).expect("older");
+    drop(old);
+
+    let error = Db::open(&store).expect_err("too old");
+    assert!(matches!(error, DbError::Older { found: 1, .. }));
+    assert!(error.to_string().contains("parallax triage rebuild"), "{error}");
+    let mut db = Db::open_to_rebuild(&store).expect("opened");
+    assert_eq!(db.rebuild(&[]).expect("made anew").cases, 2);
+    drop(db);
+    let listed = Db::open(&store).expect("of today").list(&Filter::default()).expect("listed");
+    assert_eq!(listed.buckets.iter().map(|b| b.state).collect::<Vec<_>>(), [State::Known]);
+}
