@@ -6,6 +6,7 @@
 //! nothing else: the same case falls into the same bucket in every store (`docs/decisions/0033-buckets.md`).
 
 use parallax_corpus::desc::{self, FdKinds, Kind, Ty};
+use parallax_corpus::names::signal_name;
 use parallax_corpus::{Arg, Call, Code, End, Program, ResRef};
 use parallax_harness::oracles::class::{is_errno, says_it_lacks};
 use parallax_harness::oracles::{ANOTHER, Finding, Parts, Signature, state, was_or_is_nothing};
@@ -14,16 +15,14 @@ use parallax_replay::Repro;
 /// Calls that one piece of a layer answers, under the name of the first. An entry that ends in `$` stands for all
 /// variants of that call. (Those of one page of the manual are joined in `oracles::state` already.)
 const ANSWERED_TOGETHER: &[&[&str]] = &[
+    &["openat", "openat$tty"],
     &["read", "read$", "pread64", "preadv", "preadv2"],
     &["write", "write$"],
     &["poll", "select", "epoll_wait"],
     &["clock_gettime", "vdso_clock_gettime", "clock_getres"],
-    &["futex$wait", "futex$wait_at", "futex$wait_bitset"],
-    &["futex$wake", "futex$wake_at"],
-    &["futex$requeue", "futex$cmp_requeue"],
+    &["futex", "futex$"],
     &["fcntl$getlk", "fcntl$ofd_getlk"],
     &["fcntl$setlk", "fcntl$ofd_setlk"],
-    &["ioctl$fionread", "ioctl$siocinq"],
     &["epoll_ctl", "epoll_ctl$"],
     &["personality", "personality$"],
     &["sigaltstack", "sigaltstack$"],
@@ -31,11 +30,16 @@ const ANSWERED_TOGETHER: &[&[&str]] = &[
     &["getsockopt", "getsockopt$"],
     &["setsockopt", "setsockopt$"],
     &["socket", "socket$"],
+    &["semctl", "semctl$"],
     &["wait4", "wait4$"],
+    &["sched_get_priority_max", "sched_get_priority_min"],
 ];
 
-/// Calls whose answer is made by what the descriptor is, so that another kind of descriptor is another bug.
-const BY_OBJECT: &[&str] = &["read", "write", "poll", "recvfrom", "sendto"];
+/// Calls and looks whose answer is made by what the descriptor is, so that another kind of descriptor is another bug.
+const BY_OBJECT: &[&str] = &["read", "write", "poll", "recvfrom", "sendto", "offset", "queued bytes"];
+
+/// Looks that tell what a descriptor is more than what was done to it.
+const OF_THE_OBJECT: &[&str] = &["offset", "queued bytes", "terminal", "window size"];
 
 /// The kinds of descriptors in words, the most telling first.
 const OBJECTS: &[(FdKinds, &str)] = &[
@@ -54,79 +58,134 @@ const OBJECTS: &[(FdKinds, &str)] = &[
     (desc::FD_ANY, "file"),
 ];
 
-/// The name of the bucket a case falls into.
-pub fn of(repro: &Repro, code: &Code) -> Signature {
-    let mut parts = repro.finding.parts();
-    if dies_alone(repro) {
-        // With several tasks it is not known which call it died in.
-        return Signature(format!("differential program.end {}", parts.kind));
-    }
-    coarsen(&mut parts, &repro.finding);
-    let object = BY_OBJECT.contains(&parts.subject.as_str()).then(|| object(code, &repro.finding)).flatten();
-    if let Some(object) = object {
-        parts.subject = format!("{} of a {object}", parts.subject);
-    }
-    Signature(parts.to_string())
+/// Where a case belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The name of its bucket.
+    pub bucket: Signature,
+    /// Buckets that explain it where there are such, the first that there is: a call that refuses with one error where
+    /// Linux refuses with another is no news where it refuses the same way what Linux does, or lacks Linux's check.
+    pub explained_by: Vec<Signature>,
 }
 
-/// Whether a program of several tasks is killed by a signal on Linux and lives on on the target.
-fn dies_alone(repro: &Repro) -> bool {
-    let several =
-        repro.program.calls.iter().any(|call| call.task != 0 || call.id.name().starts_with("task$"));
-    several
-        && repro.finding.field == "end"
-        && matches!(repro.native.end, End::Killed(_))
-        && !matches!(repro.target.end, End::Killed(_))
+/// Where a case belongs.
+pub fn of(repro: &Repro, code: &Code) -> Place {
+    let finding = &repro.finding;
+    let mut parts = finding.parts();
+    let mut explained = Vec::new();
+    if let Some(signal) = not_killed(repro) {
+        // Whichever call the signal came in: sending it is one piece of a layer.
+        parts = Parts {
+            oracle: "differential".to_owned(),
+            subject: "program".to_owned(),
+            field: "end".to_owned(),
+            kind: format!("is not killed by {signal}"),
+            cause: None,
+        };
+    } else {
+        let kinds = coarsen(&mut parts, finding);
+        let object = BY_OBJECT.contains(&parts.subject.as_str()).then(|| object(code, finding)).flatten();
+        if let Some(object) = object {
+            parts.subject = format!("{} of a {object}", parts.subject);
+        }
+        explained.extend(kinds.into_iter().map(|kind| Parts { kind, ..parts.clone() }));
+    }
+    let name = |parts: &Parts| Signature(parts.to_string());
+    Place { bucket: name(&parts), explained_by: explained.iter().map(name).collect() }
+}
+
+/// The signal that kills a program on Linux, where it does not kill it on the target, and was sent by something else
+/// than a call that does nothing but send it, or by the program's own bad access.
+fn not_killed(repro: &Repro) -> Option<String> {
+    const FAULTS: [&str; 4] = ["SIGILL", "SIGBUS", "SIGFPE", "SIGSEGV"];
+    let Finding { oracle, field, kind, name, .. } = &repro.finding;
+    let ended =
+        oracle == "differential" && (field == "end" || field == "state" && kind.starts_with("died became "));
+    let End::Killed(number) = repro.native.end else { return None };
+    let sends = state::operation(name) == state::operation("kill$self");
+    let there =
+        |signal: &&str| !FAULTS.contains(signal) && ended && !sends && repro.target.end != repro.native.end;
+    signal_name(u64::from(number)).filter(there).map(str::to_owned)
 }
 
 /// How a call comes back, as far as the order of two such answers tells bugs apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer<'a> {
     Succeeds,
-    /// It waits, or says that it would have to.
+    /// It waits.
     Waits,
+    /// It says that it would have to.
+    WouldWait,
     Refuses(&'a str),
 }
 
 fn answer(half: &str) -> Option<Answer<'_>> {
     match half {
         "success" => Some(Answer::Succeeds),
-        "blocked" | "EAGAIN" => Some(Answer::Waits),
+        "blocked" => Some(Answer::Waits),
+        "EAGAIN" => Some(Answer::WouldWait),
         errno if is_errno(errno) => Some(Answer::Refuses(errno)),
         _ => None,
     }
 }
 
-/// Joins what is mended together.
-fn coarsen(parts: &mut Parts, finding: &Finding) {
-    let comparison = ["differential", "blocked"].contains(&parts.oracle.as_str());
-    // A thing that a layer says it lacks is a thing to be built: each is its own.
-    if !comparison || says_it_lacks(&parts.kind) {
-        return;
-    }
+fn refuses(errno: &str) -> String {
+    format!("refuses with {errno}")
+}
+
+fn does_not_refuse(errno: &str) -> String {
+    format!("does not refuse with {errno}")
+}
+
+/// Joins what is mended together. Gives the kinds that explain this one.
+fn coarsen(parts: &mut Parts, finding: &Finding) -> Vec<String> {
     let own = finding.cause == finding.name;
+    match parts.oracle.as_str() {
+        "differential" | "blocked" => {}
+        "repeat" => {
+            parts.subject = together(state::operation(&parts.subject)).to_owned();
+            return Vec::new();
+        }
+        _ => return Vec::new(),
+    }
+    if let Some(thing) = state::thing(&finding.name) {
+        // A look of the program's own is a look.
+        thing.clone_into(&mut parts.subject);
+        parts.field = state::thing_field(&parts.field);
+    }
+    let halves = parts.kind.split_once(" became ");
+    let answers = halves.and_then(|(native, target)| answer(native).zip(answer(target)));
+    let errs = answers.is_some() || says_it_lacks(&parts.kind);
+    if OF_THE_OBJECT.contains(&parts.subject.as_str()) && (errs || parts.subject == "queued bytes") {
+        parts.cause = None;
+    }
+    // A thing that a layer says it lacks is a thing to be built: each is its own.
+    if says_it_lacks(&parts.kind) {
+        return Vec::new();
+    }
     if own {
         parts.subject = together(state::operation(&parts.subject)).to_owned();
     }
     if let Some(cause) = &mut parts.cause {
         *cause = together(cause).to_owned();
     }
-    let halves = parts.kind.split_once(" became ");
-    let answers = halves.and_then(|(native, target)| answer(native).zip(answer(target)));
-    if let Some(answers) = answers.filter(|_| own) {
+    let mut explained = Vec::new();
+    if let Some(answers) = answers.filter(|_| parts.cause.is_none()) {
         "differential".clone_into(&mut parts.oracle);
         "ret".clone_into(&mut parts.field);
         parts.kind = match answers {
             // Which of several checks comes first, or what a failed one is called.
-            (Answer::Refuses(_), Answer::Refuses(_)) => "another error".to_owned(),
-            (_, Answer::Refuses(errno)) => format!("refuses with {errno}"),
-            (Answer::Refuses(errno), _) => format!("does not refuse with {errno}"),
-            (Answer::Waits, _) => "does not wait".to_owned(),
+            (Answer::Refuses(native), Answer::Refuses(target)) => {
+                explained = vec![refuses(target), does_not_refuse(native)];
+                "another error".to_owned()
+            }
+            (_, Answer::Refuses(errno)) => refuses(errno),
+            (Answer::Refuses(errno), _) => does_not_refuse(errno),
+            (Answer::Waits, _) | (Answer::WouldWait, Answer::Succeeds) => "does not wait".to_owned(),
             (_, _) => "waits".to_owned(),
         };
     }
-    let is_lock = parts.subject == "fcntl$getlk" && parts.field.starts_with("l_");
-    if is_lock {
+    if parts.subject == "fcntl$getlk" && parts.field.starts_with("l_") {
         // A lock that is found or is not: all of its fields follow.
         "lock".clone_into(&mut parts.field);
     }
@@ -144,6 +203,7 @@ fn coarsen(parts: &mut Parts, finding: &Finding) {
     } else if number {
         ANOTHER.clone_into(&mut parts.kind);
     }
+    explained
 }
 
 /// The name of the first call that is answered together with this one.

@@ -3,6 +3,7 @@
 use parallax_corpus::desc::Ty;
 use parallax_corpus::{Arg, Call, CallId, Code, End};
 use parallax_harness::oracles::class::{is_errno, names_error, says_it_lacks};
+use parallax_harness::oracles::differential::PROGRAM;
 use parallax_harness::oracles::{Finding, state};
 use parallax_replay::Repro;
 use serde::Serialize;
@@ -69,8 +70,12 @@ pub fn sentence(repro: &Repro, code: &Code) -> String {
     } else if finding.cause != finding.name {
         text.push_str(&format!("after {}, ", phrase(&finding.cause)));
     }
-    text.push_str(&phrase(call.id.name()));
-    text.push_str(&object(code, call));
+    if finding.name == PROGRAM {
+        text.push_str("the program");
+    } else {
+        text.push_str(&phrase(call.id.name()));
+        text.push_str(&object(code, call));
+    }
     text.push(' ');
     text.push_str(&difference(repro, finding, target));
     text
@@ -104,6 +109,9 @@ fn difference(repro: &Repro, finding: &Finding, target: &str) -> String {
     if field == "end" {
         let (ours, their) = (repro.native.end, repro.target.end);
         let how = |end| parallax_replay::render_text::show_end(end);
+        if finding.name == PROGRAM {
+            return format!("{} on {target}; on Linux it {}", how(their), how(ours));
+        }
         return format!(
             "is where the ends differ: on {target} the program {}; on Linux it {}",
             how(their),

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{keep, of_program, stats};
+use parallax_corpus::End;
 use parallax_harness::oracles::Signature;
 use parallax_replay::{ReplayVerdict, Repro};
 use parallax_triage::bucket;
@@ -25,7 +26,7 @@ fn case(source: &str, native: i64, target: i64) -> Repro {
 }
 
 fn bucket_of(repro: &Repro) -> Signature {
-    bucket::of(repro, &repro.code().expect("compiles"))
+    bucket::of(repro, &repro.code().expect("compiles")).bucket
 }
 
 /// The bucket of a case; of all of them, if it is the same.
@@ -54,7 +55,7 @@ fn an_order_of_checks_is_one_bucket_whichever_errors_were_seen() {
 fn a_missing_check_is_one_bucket_whatever_the_call_then_does() {
     let wait = "futex$wait({5}, 0, 5, {0x3b9aca00})\n";
     let cases = [case(wait, EINVAL, -11), case(wait, EINVAL, 0)];
-    assert_eq!(bucket_of_all(&cases), "differential futex$wait.ret does not refuse with EINVAL");
+    assert_eq!(bucket_of_all(&cases), "differential futex.ret does not refuse with EINVAL");
 }
 
 #[test]
@@ -132,6 +133,55 @@ fn a_bucket_agrees_on_a_version_only_where_all_its_cases_do() {
     let verdicts: Vec<Verdict> = rows[0].cells.iter().map(|cell| cell.verdict).collect();
     assert_eq!(verdicts, [Verdict::Diverges, Verdict::Diverges, Verdict::Agrees]);
     assert_eq!(rows[0].changed, ["gone in runsc 3, still in runsc 2"]);
+}
+
+#[test]
+fn an_error_instead_of_another_lies_with_what_explains_it_whichever_was_found_first() {
+    let unlike = case(MKNOD, EPERM, EACCES);
+    let explains = [case(MKNOD, 0, EACCES), case(MKNOD, EPERM, 0)];
+    let alone = bucket_of(&unlike);
+    for (explains, noted) in explains.iter().flat_map(|repro| [(repro, false), (repro, true)]) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (campaign, store) = (dir.path().join("G"), dir.path().join("store.sqlite"));
+        keep(&campaign, &unlike);
+        let mut db = imported(&store, &campaign);
+        let first = db.bucket(&unlike.id).expect("read").expect("there").summary;
+        assert_eq!(first.signature, alone.0);
+        if noted {
+            db.change(&first.id, Change::Note("seen".into())).expect("noted");
+        }
+        keep(&campaign, explains);
+        let done = db.import(std::slice::from_ref(&campaign)).expect("imported");
+        assert_eq!((done.cases, done.buckets), (1, u64::from(noted)));
+        let listed = db.list(&Filter::default()).expect("listed").buckets;
+        assert_eq!(listed.iter().map(|b| &b.signature).collect::<Vec<_>>(), [&bucket_of(explains).0]);
+        assert_eq!(db.bucket(&unlike.id).expect("read").expect("there").summary.id, listed[0].id);
+        // What somebody said is not lost: that bucket points to the other one.
+        let old = db.bucket(&first.id).expect("read");
+        assert_eq!(old.map(|b| b.merged_into), noted.then(|| Some(listed[0].id.clone())));
+
+        db.rebuild(&[]).expect("made anew");
+        let again = db.list(&Filter::default()).expect("listed").buckets;
+        assert_eq!(again.iter().map(|b| &b.id).collect::<Vec<_>>(), [&listed[0].id]);
+        assert_eq!(db.bucket(&first.id).expect("read").is_some(), noted);
+    }
+}
+
+#[test]
+fn a_signal_that_is_not_sent_is_one_bucket_whichever_call_it_came_in() {
+    let killed = |source: &str, signal: u8| {
+        let mut repro = case(source, 1, 0);
+        repro.native.end = End::Killed(signal);
+        repro.finding.field = "state".into();
+        repro.finding.kind = "died became success".into();
+        repro
+    };
+    let (keys, close) = ("write$keys(3, \"a\")\n", "close(3)\n");
+    let name = bucket_of_all(&[killed(keys, 2), killed(close, 2)]);
+    assert_eq!(name, "differential program.end is not killed by SIGINT");
+    assert_ne!(bucket_of(&killed(keys, 1)).0, name);
+    // Its own bad access is the call's.
+    assert_eq!(bucket_of(&killed(close, 11)).0, "differential close.state died became success");
 }
 
 #[test]

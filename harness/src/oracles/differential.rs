@@ -87,6 +87,9 @@ pub(super) fn changed(
     Some((difference.field, difference.native, difference.target))
 }
 
+/// The name of a finding that is about a program of several tasks as a whole.
+pub const PROGRAM: &str = "program";
+
 /// The program as a whole came to another end.
 fn ends(evidence: &Evidence<'_>) -> Option<Finding> {
     let (native, target) = (evidence.native.end, evidence.target.end);
@@ -96,11 +99,18 @@ fn ends(evidence: &Evidence<'_>) -> Option<Finding> {
     // The call it died in, or after which it is not known how far it came, not the last one of the program.
     let first = |side: &Trace, state| side.outcomes.iter().position(|o| o.state == state);
     let killed = [evidence.native, evidence.target].into_iter().find(|s| matches!(s.end, End::Killed(_)));
-    let died = first(evidence.native, State::Died).or_else(|| first(killed?, State::NotRun));
+    let known = first(evidence.native, State::Died);
+    let died = known.or_else(|| first(killed?, State::NotRun));
     let last = died.filter(|&k| k < evidence.code.calls.len()).or(evidence.code.own.checked_sub(1))?;
     let shown = (format!("{native:?}"), format!("{target:?}"));
     let kind = format!("{} became {}", shown.0, shown.1);
-    Some(evidence.finding("differential", last, "end", shown, kind))
+    let mut finding = evidence.finding("differential", last, "end", shown, kind);
+    if known.is_none() && evidence.code.calls.iter().any(|call| call.task != 0) {
+        // Which of its tasks was where is not known.
+        PROGRAM.clone_into(&mut finding.name);
+        PROGRAM.clone_into(&mut finding.cause);
+    }
+    Some(finding)
 }
 
 /// The program was stopped more often on one side.

@@ -108,6 +108,7 @@ const SPELLINGS: &[&[&str]] = &[
     &["mmap$file", "mmap$file_shared"],
     &["mremap", "mremap$fixed"],
     &["rt_sigprocmask", "rt_sigprocmask$block", "rt_sigprocmask$unblock"],
+    &["pwritev2", "pwritev2$append"],
 ];
 
 /// Calls that are older and newer, or by name and by descriptor, of one operation (mostly one page of the manual's

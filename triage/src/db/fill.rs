@@ -1,14 +1,11 @@
 //! Filling the store from folders: repro files, statistics, results of replays.
 
-use super::life::{self, Author};
+use super::life;
+use super::place::{self, Ready};
 use super::{Db, DbError, clean, journal, now, told};
 use crate::results::{self, Results};
-use crate::severity;
 use crate::stats::{self, Counts, Progress, Stats};
-use crate::{bucket, explain};
-use parallax_corpus::Code;
-use parallax_harness::oracles::Signature;
-use parallax_replay::{ReplayVerdict, Repro};
+use parallax_replay::ReplayVerdict;
 use rayon::prelude::*;
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,8 +39,8 @@ struct Campaign {
     replays: Vec<Found>,
 }
 
-struct Found {
-    path: PathBuf,
+pub(super) struct Found {
+    pub(super) path: PathBuf,
     stamp: String,
     /// It lies where what is expected lies.
     expected: bool,
@@ -64,10 +61,14 @@ impl Db {
             return Ok(Imported::default());
         }
         let path = self.path.clone();
-        let filled = self
-            .sql
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .and_then(|tx| fill(&tx, &work).and_then(|done| tx.commit().map(|()| done)));
+        let filled = self.sql.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
+            let before = count(&tx)?;
+            let mut done = fill(&tx, &work)?;
+            place::explain_cases(&tx)?;
+            done.buckets = count(&tx)?.saturating_sub(before);
+            tx.commit()?;
+            Ok(done)
+        });
         filled.map_err(|e| told(&path, e))
     }
 
@@ -93,10 +94,12 @@ impl Db {
                 tx.execute(&format!("DROP TABLE {table}"), [])?;
             }
             tx.execute_batch(super::SCHEMA)?;
-            let done = fill(&tx, &work)?;
+            let mut done = fill(&tx, &work)?;
             for decision in &decisions {
                 life::again(&tx, decision)?;
             }
+            place::explain_cases(&tx)?;
+            done.buckets = count(&tx)?;
             for row in life::fixed_ones(&tx)? {
                 life::settle(&tx, row)?;
             }
@@ -178,6 +181,11 @@ fn stamp_of(path: &Path) -> Option<String> {
     Some(format!("{}-{changed}", meta.len()))
 }
 
+/// How many buckets there are.
+fn count(tx: &Transaction<'_>) -> rusqlite::Result<u64> {
+    tx.query_row("SELECT count(*) FROM buckets", [], |r| r.get::<_, i64>(0)).map(|n| n as u64)
+}
+
 fn fill(tx: &Transaction<'_>, work: &Work) -> rusqlite::Result<Imported> {
     let mut done = Imported::default();
     let mut touched = BTreeSet::new();
@@ -212,7 +220,9 @@ fn fill(tx: &Transaction<'_>, work: &Work) -> rusqlite::Result<Imported> {
                 note_file(tx, found, &error)?;
                 match ready {
                     Ok(ready) => {
-                        if let Some(row) = take_case(tx, &campaign.id, &ready, found.expected, &mut done)? {
+                        if let Some(row) =
+                            place::take_case(tx, &campaign.id, &ready, found.expected, &mut done)?
+                        {
                             touched.insert(row);
                         }
                     }
@@ -243,7 +253,7 @@ fn fill(tx: &Transaction<'_>, work: &Work) -> rusqlite::Result<Imported> {
         tx.execute("UPDATE campaigns SET unreadable = ?2 WHERE id = ?1", params![campaign.id, unreadable])?;
     }
     for row in touched {
-        refresh(tx, row)?;
+        place::refresh(tx, row)?;
         life::settle(tx, row)?;
     }
     Ok(done)
@@ -295,178 +305,6 @@ fn take_stats(
 fn changed(stamp: &str) -> i64 {
     let nanos = stamp.split('-').nth(1).and_then(|n| n.parse::<u128>().ok());
     nanos.map_or(0, |n| i64::try_from(n / 1_000_000_000).unwrap_or(0))
-}
-
-/// A case, read and explained.
-struct Ready {
-    repro: Repro,
-    /// The name of the bucket it falls into, and its id.
-    bucket: (Signature, String),
-    bytes: Vec<u8>,
-}
-
-/// What lists say of a case.
-struct Facts {
-    sentence: String,
-    area: &'static str,
-    /// The names of its calls: what may be the same bug has the same.
-    shape: String,
-}
-
-impl Facts {
-    fn of(repro: &Repro, code: &Code) -> Facts {
-        let call = code.calls.get(repro.finding.call);
-        let names: Vec<&str> = repro.program.calls.iter().map(|c| c.id.desc().base_name()).collect();
-        Facts {
-            sentence: clean(&explain::sentence(repro, code), 2000),
-            area: call.map_or("", |c| c.id.desc().area.name()),
-            shape: clean(&names.join(" "), 2000),
-        }
-    }
-}
-
-impl Ready {
-    fn read(found: &Found) -> Result<Ready, String> {
-        let repro = Repro::load(&found.path).map_err(|e| e.to_string())?;
-        let in_file = |what: String| format!("{}: {what}", found.path.display());
-        let code = repro.code().map_err(|e| in_file(e.to_string()))?;
-        if repro.id != Repro::id_of(&repro.target_name, &repro.signature) {
-            return Err(in_file("its id does not belong to its target and signature".to_owned()));
-        }
-        let bucket = bucket::of(&repro, &code);
-        let id = Repro::id_of(&repro.target_name, &bucket);
-        Ok(Ready { bucket: (bucket, id), bytes: repro.to_bytes(), repro })
-    }
-}
-
-/// Keeps a case; its bucket's row, unless the campaign has it already.
-fn take_case(
-    tx: &Transaction<'_>,
-    campaign: &str,
-    ready: &Ready,
-    expected: bool,
-    done: &mut Imported,
-) -> rusqlite::Result<Option<i64>> {
-    let repro = &ready.repro;
-    let now = now();
-    let created = i64::try_from(repro.created).unwrap_or(now).min(now);
-    let row = match bucket_of(tx, &ready.bucket.1)? {
-        Some(row) => row,
-        None => {
-            done.buckets += 1;
-            new_bucket(tx, ready, created, expected)?
-        }
-    };
-    let (severity, why) = severity::of(&repro.finding);
-    tx.prepare_cached("UPDATE buckets SET severity = ?2, why = ?3 WHERE row = ?1 AND severity > ?2")?
-        .execute(params![row, severity as i64, why])?;
-    let version = clean(&repro.target_version, 200);
-    let kernel = clean(&repro.kernel, 200);
-    let inserted = tx
-        .prepare_cached(
-            "INSERT OR IGNORE INTO cases
-             (bucket, campaign, digest, version, kernel, created, k, n, calls, repro, id, signature)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        )?
-        .execute(params![
-            row,
-            campaign,
-            format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&ready.bytes)),
-            version,
-            kernel,
-            created,
-            repro.confirmation.diverged.k,
-            repro.confirmation.diverged.n,
-            repro.program.calls.len() as i64,
-            ready.bytes,
-            repro.id,
-            clean(&repro.signature.0, 1000),
-        ])?;
-    if inserted == 0 {
-        return Ok(None);
-    }
-    done.cases += 1;
-    tx.execute(
-        "UPDATE campaigns SET version = ?2, kernel = ?3, target = iif(target = '', ?4, target) WHERE id = ?1",
-        params![campaign, version, kernel, clean(&repro.target_name, 200)],
-    )?;
-    Ok(Some(row))
-}
-
-fn bucket_of(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<i64>> {
-    tx.prepare_cached("SELECT row FROM buckets WHERE id = ?1")?.query_row([id], |r| r.get(0)).optional()
-}
-
-/// A bucket without its cases: [`refresh`] says the rest of it.
-fn new_bucket(tx: &Transaction<'_>, ready: &Ready, created: i64, expected: bool) -> rusqlite::Result<i64> {
-    let (severity, why) = severity::of(&ready.repro.finding);
-    tx.prepare_cached(
-        "INSERT INTO buckets (id, target, signature, severity, why, changed, first_seen, last_seen, first_import)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7)",
-    )?
-    .execute(params![
-        ready.bucket.1,
-        clean(&ready.repro.target_name, 200),
-        clean(&ready.bucket.0.0, 1000),
-        severity as i64,
-        why,
-        created,
-        now(),
-    ])?;
-    let row = tx.last_insert_rowid();
-    tx.execute("INSERT INTO search (rowid, notes) VALUES (?1, '')", [row])?;
-    life::record(tx, row, created, "found", ("", "new"), "", Author::Import)?;
-    if expected {
-        life::set(tx, row, created, super::State::Known, "expected: it lay in expected/", Author::Import)?;
-    }
-    Ok(row)
-}
-
-/// Brings a bucket up to date with its cases: the shortest program speaks for it.
-fn refresh(tx: &Transaction<'_>, row: i64) -> rusqlite::Result<()> {
-    let best = tx
-        .prepare_cached("SELECT repro FROM cases WHERE bucket = ?1 ORDER BY calls, row LIMIT 1")?
-        .query_row([row], |r| r.get::<_, Vec<u8>>(0))
-        .optional()?;
-    // It was written by us, from what had been read.
-    let Some(repro) = best.and_then(|bytes| Repro::from_bytes(&bytes).ok()) else { return Ok(()) };
-    let Ok(code) = repro.code() else { return Ok(()) };
-    let Facts { sentence, area, shape } = Facts::of(&repro, &code);
-    let finding = &repro.finding;
-    tx.prepare_cached(
-        "UPDATE buckets SET sentence = ?2, calls = ?3, shape = ?4, k = ?5, n = ?6, area = ?7, oracle = ?8,
-           call = ?9, field = ?10, kind = ?11, cause = ?12, class = ?13,
-           first_seen = (SELECT min(created) FROM cases WHERE bucket = ?1),
-           last_seen = max((SELECT max(created) FROM cases WHERE bucket = ?1),
-             coalesce((SELECT max(at) FROM runs WHERE bucket = ?1 AND verdict = 'diverges'), 0)),
-           versions = (SELECT group_concat(v, char(10)) FROM
-             (SELECT version AS v FROM cases WHERE bucket = ?1 UNION
-              SELECT version FROM runs WHERE bucket = ?1 AND verdict = 'diverges' ORDER BY 1))
-         WHERE row = ?1",
-    )?
-    .execute(params![
-        row,
-        sentence,
-        repro.program.calls.len() as i64,
-        shape,
-        repro.confirmation.diverged.k,
-        repro.confirmation.diverged.n,
-        area,
-        clean(&finding.oracle, 100),
-        clean(&finding.name, 100),
-        clean(&finding.field, 100),
-        clean(&finding.kind, 200),
-        clean(&finding.cause, 100),
-        finding.class.name(),
-    ])?;
-    let program = clean(&parallax_corpus::text::write(&repro.program), 16_000);
-    tx.prepare_cached(
-        "UPDATE search SET target = (SELECT target FROM buckets WHERE row = ?1),
-           signature = (SELECT signature FROM buckets WHERE row = ?1) || char(10) ||
-             (SELECT group_concat(DISTINCT signature) FROM cases WHERE bucket = ?1), sentence = ?2, program = ?3 WHERE rowid = ?1",
-    )?
-    .execute(params![row, sentence, program])
-    .map(drop)
 }
 
 fn take_results(

@@ -11,6 +11,7 @@ mod list;
 mod look;
 mod matrix;
 mod near;
+mod place;
 
 pub use fill::Imported;
 pub use life::{Change, State};

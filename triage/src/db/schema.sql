@@ -75,6 +75,8 @@ CREATE TABLE cases (
   -- The repro file's: one a target and signature.
   id TEXT NOT NULL,
   signature TEXT NOT NULL,
+  -- Ids of buckets that it belongs into rather, the first that there is.
+  explained TEXT NOT NULL DEFAULT '[]',
   digest TEXT NOT NULL,
   version TEXT NOT NULL,
   kernel TEXT NOT NULL,
@@ -88,6 +90,7 @@ CREATE TABLE cases (
 CREATE INDEX cases_bucket ON cases (bucket, calls, row);
 -- The matrix asks for all of these, and must not read the repros for it.
 CREATE INDEX cases_version ON cases (bucket, version, id, created, k, n);
+CREATE INDEX cases_explained ON cases (bucket) WHERE explained <> '[]';
 CREATE INDEX cases_id ON cases (id, bucket);
 CREATE INDEX cases_campaign ON cases (campaign, created);
 -- What each version of a target did with a case: one row a replay.
