@@ -92,6 +92,23 @@ fn a_call_that_waits_on_one_side_alone_is_the_oracle_of_waiting_s() -> Checked {
 }
 
 #[test]
+fn a_program_of_several_tasks_that_is_killed_somewhere_is_laid_to_no_call() -> Checked {
+    let source = "task$thread()\ngetpid()\n@1 getppid()\ngettid()";
+    let code = code(source)?;
+    let target = blank(&code);
+    let mut native = target.clone();
+    native.end = End::Killed(2);
+    native.outcomes[1..].iter_mut().for_each(|o| o.state = State::NotRun);
+    let finding = judge(Evidence { code: &code, native: &native, target: &target }).ok_or("no finding")?;
+    assert_eq!(finding.signature().0, "differential program.end Killed(2) became Exited");
+    // Where it is known which call it was, that one is named.
+    native.outcomes[1].state = State::Died;
+    let finding = judge(Evidence { code: &code, native: &native, target: &target }).ok_or("no finding")?;
+    assert!(finding.signature().0.starts_with("differential getpid."), "{}", finding.signature());
+    Ok(())
+}
+
+#[test]
 fn children_s_time_without_children_is_the_oracle_of_children_s() -> Checked {
     let (_, _, _, finding) = found("getrusage$children(out)", 0, |o| o.out[0] = 1)?;
     assert_eq!(finding.signature().0, "children getrusage$children.ru_utime children without children");

@@ -123,7 +123,8 @@ fn answer(half: &str) -> Option<Answer<'_>> {
     match half {
         "success" => Some(Answer::Succeeds),
         "blocked" => Some(Answer::Waits),
-        "EAGAIN" => Some(Answer::WouldWait),
+        // The one of message queues is the other.
+        "EAGAIN" | "ENOMSG" => Some(Answer::WouldWait),
         errno if is_errno(errno) => Some(Answer::Refuses(errno)),
         _ => None,
     }
@@ -169,6 +170,10 @@ fn coarsen(parts: &mut Parts, finding: &Finding) -> Vec<String> {
     if let Some(cause) = &mut parts.cause {
         *cause = together(cause).to_owned();
     }
+    if parts.field == "end" && parts.kind.split(" became ").all(|half| half.starts_with("Killed(")) {
+        // A bad access ends it either way.
+        "program".clone_into(&mut parts.subject);
+    }
     let mut explained = Vec::new();
     if let Some(answers) = answers.filter(|_| parts.cause.is_none()) {
         "differential".clone_into(&mut parts.oracle);
@@ -212,7 +217,7 @@ fn together(name: &str) -> &str {
         Some(base) => name.split_once('$').is_some_and(|(of, _)| of == base),
         None => *entry == name,
     };
-    let list = ANSWERED_TOGETHER.iter().find(|list| list.iter().any(|entry| is(entry)));
+    let list = ANSWERED_TOGETHER.iter().find(|list| list.iter().any(is));
     list.map_or(name, |list| list[0])
 }
 

@@ -3,7 +3,7 @@
 use parallax_corpus::desc::Ty;
 use parallax_corpus::{Arg, Call, CallId, Code, End};
 use parallax_harness::oracles::class::{is_errno, names_error, says_it_lacks};
-use parallax_harness::oracles::differential::PROGRAM;
+use parallax_harness::oracles::ends::PROGRAM;
 use parallax_harness::oracles::{Finding, state};
 use parallax_replay::Repro;
 use serde::Serialize;

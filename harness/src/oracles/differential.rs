@@ -1,6 +1,6 @@
 //! The comparison: call by call, field by field, each by its declared meaning.
 
-use super::{Class, Evidence, Finding, Verdict};
+use super::{Class, Evidence, Finding, Verdict, ends};
 use parallax_corpus::compile::{Span, fields_of};
 use parallax_corpus::desc::{Desc, Dur, In, Kind, Line, Out, Ty, said};
 use parallax_corpus::names::errno_name;
@@ -18,7 +18,10 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
     }
     let mut names = Renaming::default();
     let first = (0..evidence.code.calls.len()).find_map(|k| at(&evidence, k, &mut names));
-    first.or_else(|| ends(&evidence)).or_else(|| stops(&evidence)).map_or(Verdict::Agree, Verdict::Diverge)
+    first
+        .or_else(|| ends::ends(&evidence))
+        .or_else(|| ends::stops(&evidence))
+        .map_or(Verdict::Agree, Verdict::Diverge)
 }
 
 /// Whether the two sides differ at that call, in that field and in that way, whatever differed before it.
@@ -85,47 +88,6 @@ pub(super) fn changed(
     }
     let difference = compare(desc, &spans[before], a, b, &mut Renaming::default())?;
     Some((difference.field, difference.native, difference.target))
-}
-
-/// The name of a finding that is about a program of several tasks as a whole.
-pub const PROGRAM: &str = "program";
-
-/// The program as a whole came to another end.
-fn ends(evidence: &Evidence<'_>) -> Option<Finding> {
-    let (native, target) = (evidence.native.end, evidence.target.end);
-    if native == target {
-        return None;
-    }
-    // The call it died in, or after which it is not known how far it came, not the last one of the program.
-    let first = |side: &Trace, state| side.outcomes.iter().position(|o| o.state == state);
-    let killed = [evidence.native, evidence.target].into_iter().find(|s| matches!(s.end, End::Killed(_)));
-    let known = first(evidence.native, State::Died);
-    let died = known.or_else(|| first(killed?, State::NotRun));
-    let last = died.filter(|&k| k < evidence.code.calls.len()).or(evidence.code.own.checked_sub(1))?;
-    let shown = (format!("{native:?}"), format!("{target:?}"));
-    let kind = format!("{} became {}", shown.0, shown.1);
-    let mut finding = evidence.finding("differential", last, "end", shown, kind);
-    if known.is_none() && evidence.code.calls.iter().any(|call| call.task != 0) {
-        // Which of its tasks was where is not known.
-        PROGRAM.clone_into(&mut finding.name);
-        PROGRAM.clone_into(&mut finding.cause);
-    }
-    Some(finding)
-}
-
-/// The program was stopped more often on one side.
-fn stops(evidence: &Evidence<'_>) -> Option<Finding> {
-    let (a, b) = (evidence.native.stops, evidence.target.stops);
-    if a == b {
-        return None;
-    }
-    let stopped = if a < b { evidence.target.stopped_in } else { evidence.native.stopped_in };
-    // The call it was stopped in, which a hostile file may place anywhere.
-    let stopped = stopped.map(usize::from).filter(|&k| k < evidence.code.calls.len());
-    let last = stopped.or(evidence.code.own.checked_sub(1))?;
-    let kind = if a < b { "stopped too often" } else { "not stopped" };
-    let shown = (format!("stopped {a} times"), format!("stopped {b} times"));
-    Some(evidence.finding("differential", last, "stops", shown, kind.into()))
 }
 
 /// The call that most likely took a descriptor and did not give it back, given the one that shows it: the first that

@@ -7,6 +7,7 @@ pub mod children;
 pub mod class;
 pub mod clocks;
 pub mod differential;
+pub mod ends;
 pub mod layer;
 pub mod memory;
 pub mod repeat;

@@ -12,6 +12,8 @@ const THINGS: &[(&str, &[&str])] = &[
     (
         "file",
         &[
+            "stat",
+            "lstat",
             "fstat",
             "fstat$anon",
             "fstat$dev",
