@@ -118,6 +118,19 @@ fn the_reference_agrees_with_itself_and_its_programs_have_no_rights() {
 }
 
 #[test]
+fn memory_that_comes_when_it_is_touched_is_the_same_memory() {
+    let Some(criu) = criu(Some("lazy-pages")) else { return };
+    // Written before the checkpoint, read after it; twice, so that it is served twice.
+    let memory =
+        "poke(PAGE0, 0, 1)\npoke(PAGE2, 8, 1)\ncheckpoint()\nload(PAGE2)\ncheckpoint()\nload(PAGE0)\n";
+    let programs = [WHOLE, &[memory]].concat();
+    for (result, text) in run(criu, &programs, Isolation::Shared).iter().zip(programs) {
+        assert_eq!(result.target.mishaps, [], "{text}");
+        assert_eq!(result.finding, None, "{text}{result:?}");
+    }
+}
+
+#[test]
 fn options_are_part_of_the_name_and_strange_ones_are_refused() {
     let Some(target) = criu(Some("ghost-limit=4096,fault=127")) else { return };
     assert_eq!(target.name(), "criu:ghost-limit=4096,fault=127");

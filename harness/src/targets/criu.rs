@@ -4,6 +4,7 @@
 //! its traps, stand in `docs/targets.md`.
 
 mod freezer;
+mod pages;
 mod rpc;
 
 use super::host;
@@ -12,6 +13,7 @@ use crate::jail::{self, AGENT_PATH, JailSpec, JailedInstance, Root};
 use crate::oracles::class::is_older;
 use crate::target::{Instance, Slot, Target, TargetError};
 use freezer::{CONFIG, CriuFreezer, IMAGES};
+use pages::Pages;
 use parallax_corpus::wire;
 use std::ffi::OsString;
 use std::fs;
@@ -30,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const FOLDER: &str = "/criu";
 /// Where it keeps what it knows of the kernel.
 const KERNEL: &str = "/run/criu.kdat";
+/// The option that CRIU has no use for without somebody who serves the pages.
+const LAZY_PAGES: &str = "lazy-pages";
 const HELLO_PATIENCE: Duration = Duration::from_secs(20);
 
 /// One `criu` and how it is used.
@@ -47,7 +51,8 @@ pub struct Criu {
 
 impl Criu {
     /// The `criu` at that path, in `PATH`, or where `script/install-targets` puts it. `options` are its own long options
-    /// without the dashes, divided by commas, such as `tcp-established,ghost-limit=1`; `fault=N` is `CRIU_FAULT`.
+    /// without the dashes, divided by commas, such as `tcp-established,ghost-limit=1`; `fault=N` is `CRIU_FAULT`, and with
+    /// `lazy-pages` memory is restored when it is touched.
     ///
     /// # Errors
     /// [`TargetError::Missing`]: none, or one too old.
@@ -125,7 +130,8 @@ impl Criu {
 
     /// The configuration file (criu(8), "CONFIGURATION FILES").
     fn configuration(&self) -> String {
-        let own = self.options.iter().filter(|o| !o.starts_with("fault="));
+        // What a dump with `lazy-pages` does instead of writing pages is to wait for somebody who fetches them.
+        let own = self.options.iter().filter(|o| !o.starts_with("fault=") && *o != LAZY_PAGES);
         let given = own.map(|o| o.replacen('=', " ", 1) + "\n").collect::<String>();
         format!("images-dir {IMAGES}\nwork-dir {IMAGES}\nmanage-cgroups=ignore\n{given}")
     }
@@ -157,7 +163,11 @@ impl Criu {
             fs::write(inside.join(&CONFIG[1..]), self.configuration())
         };
         write().map_err(|e| failed(format!("its configuration cannot be written: {e}")))?;
-        let freezer = CriuFreezer::new(socket, &jailed).map_err(|e| failed(format!("its pipes: {e}")))?;
+        let lazy = self.options.iter().any(|o| o == LAZY_PAGES);
+        let pages = lazy.then(|| Pages::new(jailed.pid, &inside, self.command(Path::new(FOLDER))));
+        let pages = pages.transpose().map_err(failed)?;
+        let freezer =
+            CriuFreezer::new(socket, &jailed, pages).map_err(|e| failed(format!("its pipes: {e}")))?;
         let mut instance = JailedInstance::new(jailed, &self.name())?;
         instance.link().set_freezer(Box::new(freezer));
         // The agent waits for this before its hello; if it is gone, whoever waits for that shows why.

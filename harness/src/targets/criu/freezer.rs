@@ -6,6 +6,7 @@
 //! | 1 | `criu` waiting | have it dump | waits for all that died, starts `criu` again |
 //! | 2 | `criu` waiting | have it restore | waits for `criu`, continues the program |
 
+use super::pages::Pages;
 use super::rpc::{InheritFd, NO_NETWORK_LOCK, Options, Socket, What};
 use crate::freezer::{Freezer, Next, Point, without_numbers};
 use crate::jail::Jailed;
@@ -38,6 +39,8 @@ pub(super) struct CriuFreezer {
     shared: Vec<InheritFd>,
     /// The program at hand has the outside terminal.
     ours: bool,
+    /// Who serves the memory of restored programs, if it comes when it is touched.
+    pages: Option<Pages>,
     mishaps: Vec<Mishap>,
     /// When the agent was told to do what it tells of now.
     told: Instant,
@@ -48,7 +51,7 @@ pub(super) struct CriuFreezer {
 
 impl CriuFreezer {
     /// For the agent in that jail, whose helper has the socket's other end.
-    pub(super) fn new(socket: Socket, jailed: &Jailed) -> nix::Result<CriuFreezer> {
+    pub(super) fn new(socket: Socket, jailed: &Jailed, pages: Option<Pages>) -> nix::Result<CriuFreezer> {
         let mut shared = Vec::new();
         for (pipe, fd) in [(&jailed.stdin, wire::FD_IN), (&jailed.stdout, wire::FD_OUT)] {
             if let Some(pipe) = pipe {
@@ -60,6 +63,7 @@ impl CriuFreezer {
             root: PathBuf::from(format!("/proc/{}/root", jailed.pid)),
             shared,
             ours: false,
+            pages,
             mishaps: Vec::new(),
             told: Instant::now(),
             dumping: Duration::ZERO,
@@ -139,8 +143,14 @@ impl CriuFreezer {
             self.mishap(Fate::Lost, "criu cannot be started", "none");
             return Next::todo(point::END);
         }
+        if let Some(Err(said)) = self.pages.as_mut().map(Pages::serve) {
+            self.mishap(Fate::Lost, &said, "lazy.log");
+            return Next::todo(point::END);
+        }
         let inherit_fd = if self.ours { self.shared.clone() } else { Vec::new() };
-        let options = Options { rst_sibling: Some(true), inherit_fd, ..self.options("restore.log") };
+        let lazy_pages = self.pages.is_some().then_some(true);
+        let options =
+            Options { rst_sibling: Some(true), inherit_fd, lazy_pages, ..self.options("restore.log") };
         let said = match self.socket.ask(What::Restore, options) {
             Ok(answer) if answer.success => match answer.restored {
                 Some(restored) if restored.pid == point.pid => return Next::todo(point::AWAIT | point::GO),
@@ -178,6 +188,9 @@ impl Freezer for CriuFreezer {
             0 => {
                 self.waiting = self.waiting.saturating_sub(begin - self.told);
                 self.socket.drain();
+                if let Some(pages) = &mut self.pages {
+                    pages.end();
+                }
                 self.clear();
                 Next::todo(point::HELPER)
             }

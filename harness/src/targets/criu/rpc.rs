@@ -40,6 +40,9 @@ pub struct Options {
     /// Descriptors of `criu` that take the place of dumped ones.
     #[prost(message, repeated, tag = "27")]
     pub inherit_fd: Vec<InheritFd>,
+    /// Memory comes when it is touched, from whoever serves it (`criu lazy-pages`).
+    #[prost(bool, optional, tag = "48")]
+    pub lazy_pages: Option<bool>,
     /// More options, as on the command line.
     #[prost(string, optional, tag = "51")]
     pub config_file: Option<String>,
