@@ -33,13 +33,22 @@ const ANSWERED_TOGETHER: &[&[&str]] = &[
     &["semctl", "semctl$"],
     &["wait4", "wait4$"],
     &["sched_get_priority_max", "sched_get_priority_min"],
+    &["ioprio_get", "ioprio_set"],
 ];
 
 /// Calls and looks whose answer is made by what the descriptor is, so that another kind of descriptor is another bug.
-const BY_OBJECT: &[&str] = &["read", "write", "poll", "recvfrom", "sendto", "offset", "queued bytes"];
+const BY_OBJECT: &[&str] = &["read", "write", "poll", "offset", "queued bytes"];
 
 /// Looks that tell what a descriptor is more than what was done to it.
 const OF_THE_OBJECT: &[&str] = &["offset", "queued bytes", "terminal", "window size"];
+
+/// What but one call changes: it is the cause, and what it says was there before is the same.
+const SET_BY: &[(&str, &str)] = &[
+    ("timer_settime", "timer"),
+    ("timerfd_settime", "timerfd"),
+    ("setitimer", "interval timer"),
+    ("fcntl$setown_ex", "owner"),
+];
 
 /// The kinds of descriptors in words, the most telling first.
 const OBJECTS: &[(FdKinds, &str)] = &[
@@ -84,6 +93,10 @@ pub fn of(repro: &Repro, code: &Code) -> Place {
         };
     } else {
         let kinds = coarsen(&mut parts, finding);
+        if ["descriptor flags", "status flags"].contains(&parts.subject.as_str()) && parts.cause.is_none() {
+            // Wrong as soon as there is something to look at: as a look of ours would lay it.
+            parts.cause = maker(code, finding).map(|name| together(state::operation(name)).to_owned());
+        }
         let object = BY_OBJECT.contains(&parts.subject.as_str()).then(|| object(code, finding)).flatten();
         if let Some(object) = object {
             parts.subject = format!("{} of a {object}", parts.subject);
@@ -160,6 +173,14 @@ fn coarsen(parts: &mut Parts, finding: &Finding) -> Vec<String> {
     if OF_THE_OBJECT.contains(&parts.subject.as_str()) && (errs || parts.subject == "queued bytes") {
         parts.cause = None;
     }
+    let set = SET_BY.iter().find(|(call, thing)| {
+        parts.subject == *thing && parts.cause.as_deref().is_none_or(|cause| cause == *call)
+            || own && parts.subject == *call && parts.field.starts_with("it_")
+    });
+    if let Some((_, thing)) = set {
+        (*thing).clone_into(&mut parts.subject);
+        parts.cause = None;
+    }
     // A thing that a layer says it lacks is a thing to be built: each is its own.
     if says_it_lacks(&parts.kind) {
         return Vec::new();
@@ -182,6 +203,10 @@ fn coarsen(parts: &mut Parts, finding: &Finding) -> Vec<String> {
             // Which of several checks comes first, or what a failed one is called.
             (Answer::Refuses(native), Answer::Refuses(target)) => {
                 explained = vec![refuses(target), does_not_refuse(native)];
+                if ["pread", "pwrite"].iter().any(|positioned| finding.name.starts_with(positioned)) {
+                    // Where in the file is looked at before what the file is, or after.
+                    "pread or pwrite".clone_into(&mut parts.subject);
+                }
                 "another error".to_owned()
             }
             (_, Answer::Refuses(errno)) => refuses(errno),
@@ -219,6 +244,14 @@ fn together(name: &str) -> &str {
     };
     let list = ANSWERED_TOGETHER.iter().find(|list| list.iter().any(is));
     list.map_or(name, |list| list[0])
+}
+
+/// The call that made what a finding's call is about.
+fn maker(code: &Code, finding: &Finding) -> Option<&'static str> {
+    match code.calls.get(finding.call)?.args.first()? {
+        Arg::Res(r) => Some(code.calls.get(usize::from(r.call))?.id.name()),
+        _ => None,
+    }
 }
 
 /// What the descriptor is that a finding's call is about, in a word.

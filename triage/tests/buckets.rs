@@ -67,6 +67,28 @@ fn what_the_descriptor_is_keeps_buckets_apart() {
 }
 
 #[test]
+fn state_is_one_bucket_whether_the_program_looked_or_we_did() {
+    let open = "r0 = mq_open({0, 1, 16})\n";
+    let own = case(&format!("{open}fcntl$getfd(r0)\n"), 1, 0);
+    let mut ours = own.clone();
+    ours.finding.cause = "mq_open".into();
+    assert_eq!(
+        bucket_of_all(&[own, ours]),
+        "differential descriptor flags.ret lost FD_CLOEXEC after mq_open"
+    );
+
+    let timer = "r0 = timer_create(CLOCK_MONOTONIC, {0, SIGEV_NONE}, out)\ntimer_gettime(r0, out)\n";
+    let mut old = case(timer, 0, EINVAL);
+    old.finding.kind = "bytes differ".into();
+    old.finding.field = "it_interval".into();
+    let mut said = old.clone();
+    old.finding.cause = "timer_settime".into();
+    said.finding.name = "timer_settime".into();
+    said.finding.cause = "timer_settime".into();
+    assert_eq!(bucket_of_all(&[old, said]), "differential timer.it_interval bytes differ");
+}
+
+#[test]
 fn each_thing_that_is_not_there_is_a_bucket() {
     let of = |call: &str, errno| bucket_of(&case(&format!("r0 = openat$tty(O_RDWR)\n{call}\n"), 0, errno)).0;
     let excl = of("ioctl$tiocexcl(r0)", ENOTTY);
