@@ -111,9 +111,9 @@ fn a_case_is_found_kept_replayed_shown_and_minimized() {
     }
     assert_eq!(stats["cases"], 1);
 
-    assert!(expect(1, &["replay", file]).contains("still there (5 of 5"));
-    assert!(expect(0, &["replay", file, "--target", "native"]).contains("gone"));
-    assert!(expect(1, &["replay", "--recorded", file]).contains("still there"));
+    assert!(expect(1, &["replay", file]).contains("still diverges (5 of 5"));
+    assert!(expect(0, &["replay", file, "--target", "native"]).contains("fixed (0 of 5"));
+    assert!(expect(1, &["replay", "--recorded", file]).contains("still diverges"));
     let replayed = json(&expect(1, &["replay", "--json", file]));
     assert_eq!(replayed.as_array().map(Vec::len), Some(1));
 
@@ -159,7 +159,7 @@ fn expected_differences_are_kept_apart(dir: &Path, out: &str, file: &str) {
     let bad = write("bad.toml", "\n[[expect]]\nsignature = 5\n");
 
     let said = expect(0, &["replay", file, "--expect", &expected]);
-    assert!(said.contains("still there, as expected") && said.contains("never matched"), "{said}");
+    assert!(said.contains("still diverges, as expected") && said.contains("never matched"), "{said}");
     assert!(said.contains("1 expected (") && said.contains("planted"), "{said}");
     let told = json(&expect(0, &["replay", file, "--expect", &expected, "--json"]));
     assert_eq!(told[0]["expected"], true, "{told}");

@@ -127,7 +127,7 @@ fn a_mended_and_a_broken_layer_are_told_apart_in_every_report() {
     assert_eq!(known.code, 0);
     assert!(
         known.junit.contains("failures=\"0\"")
-            && known.junit.contains("still diverges (3 of 3 runs), as expected")
+            && known.junit.contains("still diverges, as expected (3 of 3 runs)")
     );
     assert!(known.results().is_empty() && known.lines("::").is_empty());
     assert!(known.summary.contains("| still diverges | 1 (1 expected) |"), "{}", known.summary);

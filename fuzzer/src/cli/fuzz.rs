@@ -193,7 +193,10 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         tell_expected(&stores, &expectations, &options.out);
         if count > 0 {
             println!("read them: parallax show {}/*.plx", dir.display());
-            println!("those that are mended together as one: parallax triage serve {}", options.out.display());
+            println!(
+                "those that are mended together as one: parallax triage serve {}",
+                options.out.display()
+            );
         }
     }
     Ok(if count > 0 { code::DIVERGES } else { code::OK })

@@ -44,7 +44,7 @@ pub mod code {
   parallax targets                                what can be tested here
   parallax fuzz --target gvisor --time 10m        search for differences
   parallax show parallax-out/cases/*.plx          read what was found
-  parallax replay parallax-out/cases --json       is it still there? (exit 1 if so)
+  parallax replay parallax-out/cases --json       does it still diverge? (exit 1 if so)
   parallax triage serve parallax-out              cases as pages in a browser
   parallax record --target gvisor -- vi notes.txt where does my editor's Linux differ from gVisor's?
 

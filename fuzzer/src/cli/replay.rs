@@ -169,49 +169,32 @@ fn as_json(told: &Told) -> serde_json::Result<serde_json::Value> {
 
 /// All cases in a line, and those that are news by their class.
 fn summary(told: &[Told]) -> String {
-    let count = |verdict| told.iter().filter(|case| case.outcome.verdict == verdict).count();
+    let mut counts = BTreeMap::new();
     let mut classes = BTreeMap::new();
     let mut expected = 0;
-    for Told { outcome, expected: is_expected, .. } in told {
-        if *is_expected {
+    for case in told {
+        *counts.entry(case.status).or_default() += 1;
+        if case.expected {
             expected += 1;
-        } else if outcome.verdict == ReplayVerdict::StillThere {
-            *classes.entry(outcome.class).or_default() += 1;
+        } else if case.status == Status::StillDiverges {
+            *classes.entry(case.outcome.class).or_default() += 1;
         }
     }
     let parts =
         [by_class(&classes), if expected > 0 { format!("{expected} expected") } else { String::new() }];
     let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
     let which = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
-    format!(
-        "{} cases: {} still there{which}, {} gone, {} diverge otherwise, {} could not be run",
-        told.len(),
-        count(ReplayVerdict::StillThere),
-        count(ReplayVerdict::Gone),
-        count(ReplayVerdict::Other),
-        count(ReplayVerdict::NotRun)
-    )
+    let of = |(status, count): (Status, usize)| {
+        let which = if status == Status::StillDiverges { which.as_str() } else { "" };
+        format!("{count} {}{which}", status.words())
+    };
+    let counts: Vec<String> = counts.into_iter().map(of).collect();
+    format!("{} cases: {}", told.len(), counts.join(", "))
 }
 
 fn line(told: &Told) -> String {
     let Told { file, outcome, .. } = told;
-    let verdict = match outcome.verdict {
-        ReplayVerdict::StillThere if told.expected => "still there, as expected",
-        ReplayVerdict::StillThere if told.status == Status::Flaky => "still there, flaky",
-        ReplayVerdict::StillThere => "still there",
-        ReplayVerdict::Gone if told.unexpected_fix => "gone, though it is expected: take it off the list",
-        ReplayVerdict::Gone => "gone",
-        ReplayVerdict::Other if told.status == Status::New => "diverges otherwise, in a new way",
-        ReplayVerdict::Other => "diverges otherwise",
-        ReplayVerdict::NotRun => "could not be run",
-    };
-    let mut text = format!(
-        "{}: {verdict} ({} of {} runs): {}",
-        file.display(),
-        outcome.same_signature,
-        outcome.runs,
-        outcome.signature
-    );
+    let mut text = format!("{}: {}: {}", file.display(), told.verdict(), outcome.signature);
     for other in &outcome.other {
         text.push_str(&format!("\n  {} runs: {}", other.runs, other.line));
     }

@@ -16,6 +16,7 @@ mod look;
 mod outer;
 mod point;
 mod shared;
+mod signals;
 mod stop;
 mod sys;
 mod tasks;

@@ -7,6 +7,7 @@
 
 use crate::arch;
 use crate::child::{Program, Run};
+use crate::signals::SIGALRM;
 use crate::shared::{shared, Table, Turn};
 use crate::sys::{mask, nr, sleep, syscall, SIG_SETMASK};
 use crate::wire::*;
@@ -24,7 +25,6 @@ pub const STACKS_AT: u64 = STACKS;
 /// CLONE_VM | FS | FILES | SIGHAND | THREAD | SYSVSEM: what every layer takes for a thread.
 const THREAD: u64 = 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x4_0000;
 const SIGCHLD: u64 = 17;
-const SIGALRM: u64 = 14;
 const SIGKILL: u64 = 9;
 
 /// A limit above every call.

@@ -1,6 +1,6 @@
 //! The world a program finds: descriptors, limits, directory, terminal; and the report of it.
 
-use crate::child;
+use crate::signals;
 use crate::outer;
 use crate::point;
 use crate::sys::*;
@@ -64,7 +64,7 @@ pub fn settle_in() {
     const SET_TIMERSLACK: u64 = 29;
     syscall(nr::PRCTL, [SET_NAME, b"agent\0".as_ptr() as u64, 0, 0, 0, 0]);
     syscall(nr::PRCTL, [SET_TIMERSLACK, 50_000, 0, 0, 0, 0]);
-    child::install_alarm();
+    signals::install_alarm();
     outer::claim();
 }
 

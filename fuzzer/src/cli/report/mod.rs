@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What became of a bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Status {
     /// It shows in every run.
@@ -92,17 +92,21 @@ impl Told {
         )
     }
 
+    /// What it comes to, in words.
+    pub(super) fn verdict(&self) -> String {
+        let outcome = &self.outcome;
+        let more = match (self.expected, self.unexpected_fix) {
+            (true, _) => ", as expected",
+            (_, true) => ", though it is expected to diverge: take it off the list",
+            _ => "",
+        };
+        format!("{}{more} ({} of {} runs)", self.status.words(), outcome.same_signature, outcome.runs)
+    }
+
     /// What was seen, in words.
     pub(super) fn seen(&self) -> String {
         let outcome = &self.outcome;
-        let mut text =
-            format!("{} ({} of {} runs)", self.status.words(), outcome.same_signature, outcome.runs);
-        if self.expected {
-            text.push_str(", as expected");
-        }
-        if self.unexpected_fix {
-            text.push_str(", though it is expected to diverge: take it off the list");
-        }
+        let mut text = self.verdict();
         for other in &outcome.other {
             text.push_str(&format!("; in {} runs {}", other.runs, other.line));
         }

@@ -1,0 +1,64 @@
+//! The signals that programs handle, and the timer that ends a wait.
+
+use crate::arch;
+use crate::sys::{nr, syscall};
+use crate::wire::*;
+
+// The agent's part of the arena.
+const LOG_COUNTS: u64 = ARENA;
+const LOG_ORDER: u64 = ARENA + 256;
+const LOG_BYTES: u64 = ARENA + 260;
+const LOG_KEPT: u32 = 60;
+const ALARMS: u64 = ARENA + 1000;
+pub const SIGALRM: u64 = 14;
+
+/// Arms the block timer, again and again every `us` (a single shot could come before the call has begun to
+/// wait); 0 disarms it.
+pub fn set_alarm(us: u64) {
+    if us > 0 {
+        // SAFETY: the agent's part of the arena.
+        unsafe { (ALARMS as *mut u32).write_volatile(0) };
+    }
+    let value = [us / 1_000_000, us % 1_000_000, us / 1_000_000, us % 1_000_000];
+    syscall(nr::SETITIMER, [0, value.as_ptr() as u64, 0, 0, 0, 0]);
+}
+
+/// How often it went off since.
+pub fn alarms() -> u32 {
+    // SAFETY: the agent's part of the arena.
+    unsafe { (ALARMS as *const u32).read_volatile() }
+}
+
+/// The signal handler: counts. For `SIGALRM` the agent's own count; for a real fault it steps aside.
+pub extern "C" fn on_signal(signal: i32, info: *const i32, _: u64) {
+    let n = signal as u64 & 63;
+    // SAFETY: the agent's part of the arena; `info` is the kernel's siginfo (SA_SIGINFO or not, x86-64 passes it).
+    unsafe {
+        if n == SIGALRM {
+            (ALARMS as *mut u32).write_volatile((ALARMS as *const u32).read_volatile() + 1);
+            return;
+        }
+        let count = (LOG_COUNTS + n * 4) as *mut u32;
+        count.write_volatile(count.read_volatile() + 1);
+        let order = LOG_ORDER as *mut u32;
+        let k = order.read_volatile();
+        if k < LOG_KEPT {
+            ((LOG_BYTES + k as u64) as *mut u8).write_volatile(n as u8);
+        }
+        order.write_volatile(k + 1);
+        // A fault of the program's own (SIGILL, SIGBUS, SIGFPE, SIGSEGV with si_code > 0) would come again for
+        // ever: take the default action instead.
+        if matches!(n, 4 | 7 | 8 | 11) && info.add(2).read() > 0 {
+            let default = [0u64; 4];
+            syscall(nr::RT_SIGACTION, [n, default.as_ptr() as u64, 0, 8, 0, 0]);
+        }
+    }
+}
+
+/// Installs the handler for the block timer; children inherit it.
+pub fn install_alarm() {
+    const SA_RESTORER: u64 = 0x0400_0000;
+    let handler = on_signal as *const () as u64;
+    let action = [handler, SA_RESTORER, arch::restorer(), 0];
+    syscall(nr::RT_SIGACTION, [SIGALRM, action.as_ptr() as u64, 0, 8, 0, 0]);
+}
