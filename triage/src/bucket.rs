@@ -2,8 +2,8 @@
 //!
 //! The search keeps every signature apart, since one that is joined with another is not looked for any more. A list that
 //! is read wants the opposite: a call that checks its arguments in another order is one bug, whichever two errors were
-//! seen. So a bucket has a coarser name than the cases in it, made from the finding and the program by rules that look at
-//! nothing else: the same case falls into the same bucket in every store (`docs/decisions/0033-buckets.md`).
+//! seen. So a bucket has a coarser name than the cases in it, made from the finding and the program. One rule also asks
+//! which other buckets there are, and says so ([`Place::explained_by`]). Why it is so: `docs/decisions/0033-buckets.md`.
 
 use parallax_corpus::desc::{self, FdKinds, Kind, Ty};
 use parallax_corpus::names::signal_name;
@@ -230,7 +230,7 @@ fn coarsen(parts: &mut Parts, finding: &Finding) -> Vec<String> {
     } else if parts.field.starts_with("c_") && flags {
         // What a terminal keeps of a `struct termios`, word by word.
         "other flags".clone_into(&mut parts.kind);
-    } else if number {
+    } else if number && (parts.field == "lock" || parts.subject == "queued bytes") {
         ANOTHER.clone_into(&mut parts.kind);
     }
     explained
