@@ -82,13 +82,13 @@ pub fn of(repro: &Repro, code: &Code) -> Place {
     let finding = &repro.finding;
     let mut parts = finding.parts();
     let mut explained = Vec::new();
-    if let Some(signal) = not_killed(repro) {
+    if let Some(kind) = death(repro) {
         // Whichever call the signal came in: sending it is one piece of a layer.
         parts = Parts {
             oracle: "differential".to_owned(),
             subject: "program".to_owned(),
             field: "end".to_owned(),
-            kind: format!("is not killed by {signal}"),
+            kind,
             cause: None,
         };
     } else {
@@ -107,18 +107,27 @@ pub fn of(repro: &Repro, code: &Code) -> Place {
     Place { bucket: name(&parts), explained_by: explained.iter().map(name).collect() }
 }
 
-/// The signal that kills a program on Linux, where it does not kill it on the target, and was sent by something else
-/// than a call that does nothing but send it, or by the program's own bad access.
-fn not_killed(repro: &Repro) -> Option<String> {
+/// What a program is killed by on one side alone, or there by something else, if that is a signal that was sent by
+/// something else than a call that does nothing but send it. The signals of a program's own bad access are the call's.
+fn death(repro: &Repro) -> Option<String> {
     const FAULTS: [&str; 4] = ["SIGILL", "SIGBUS", "SIGFPE", "SIGSEGV"];
     let Finding { oracle, field, kind, name, .. } = &repro.finding;
-    let ended =
-        oracle == "differential" && (field == "end" || field == "state" && kind.starts_with("died became "));
-    let End::Killed(number) = repro.native.end else { return None };
+    let died = kind.split(" became ").any(|half| half == "died");
+    let ended = field == "end" || field == "state" && died;
     let sends = state::operation(name) == state::operation("kill$self");
-    let there =
-        |signal: &&str| !FAULTS.contains(signal) && ended && !sends && repro.target.end != repro.native.end;
-    signal_name(u64::from(number)).filter(there).map(str::to_owned)
+    let (native, target) = (repro.native.end, repro.target.end);
+    if oracle != "differential" || !ended || sends || native == target {
+        return None;
+    }
+    let signal = |end| match end {
+        End::Killed(number) => signal_name(u64::from(number)).filter(|name| !FAULTS.contains(name)),
+        _ => None,
+    };
+    match (signal(native), signal(target)) {
+        (Some(signal), _) => Some(format!("is not killed by {signal}")),
+        (None, Some(signal)) if !matches!(native, End::Killed(_)) => Some(format!("is killed by {signal}")),
+        _ => None,
+    }
 }
 
 /// How a call comes back, as far as the order of two such answers tells bugs apart.

@@ -64,6 +64,9 @@ pub fn of(finding: &Finding) -> (Severity, &'static str) {
     if matches!(class, Class::Unsupported | Class::VersionSkew) {
         return (Severity::Feature, "the layer says that it does not have it");
     }
+    if field == "end" || field == "stops" {
+        return (Severity::Result, "the program comes to another end");
+    }
     if oracle == "memory" || name == "window" && field != "protection" {
         return (Severity::Data, "memory changed that nobody wrote to");
     }
@@ -130,6 +133,7 @@ mod tests {
         assert_eq!(of("fstat", "st_size", "another value"), Severity::Data);
         assert_eq!(of("getdents64", "dirp", "entries added"), Severity::Data);
         assert_eq!(of("lseek", "ret", "another value"), Severity::Result);
+        assert_eq!(of("tree", "end", "Killed(1) became Exited"), Severity::Result);
         let lost = Finding { class: Class::Crash, ..finding("open", "end", "died") };
         assert_eq!(super::of(&lost).0, Severity::Layer);
         let lacks = Finding { class: Class::Unsupported, ..finding("open", "ret", "unsupported") };

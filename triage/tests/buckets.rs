@@ -202,6 +202,11 @@ fn a_signal_that_is_not_sent_is_one_bucket_whichever_call_it_came_in() {
     let name = bucket_of_all(&[killed(keys, 2), killed(close, 2)]);
     assert_eq!(name, "differential program.end is not killed by SIGINT");
     assert_ne!(bucket_of(&killed(keys, 1)).0, name);
+    let mut only_there = case(close, 1, 0);
+    only_there.target.end = End::Killed(25);
+    only_there.finding.field = "end".into();
+    only_there.finding.kind = "Exited became Killed(25)".into();
+    assert_eq!(bucket_of(&only_there).0, "differential program.end is killed by SIGXFSZ");
     // Its own bad access is the call's.
     assert_eq!(bucket_of(&killed(close, 11)).0, "differential close.state died became success");
 }
