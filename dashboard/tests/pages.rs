@@ -233,7 +233,8 @@ fn no_answer_and_no_exported_page_names_a_folder_of_this_machine() {
     let own = server.dir.path().to_str().expect("text");
     let bucket: serde_json::Value =
         serde_json::from_str(&server.get(&format!("/api/bucket/{id}")).body).expect("JSON");
-    assert_eq!(bucket["cases"][0]["file"], format!("{id}.plx"));
+    let case = bucket["cases"][0]["id"].as_str().expect("an id");
+    assert_eq!(bucket["cases"][0]["file"], format!("{case}.plx"));
     let paths = ["/", "/campaigns", "/metrics", "/api/overview", "/api/buckets", "/api/matrix", "/api/live"];
     let of_one = [
         format!("/bucket/{id}"),

@@ -15,7 +15,8 @@ use parallax_replay::Repro;
 /// Calls that one piece of a layer answers, under the name of the first. An entry that ends in `$` stands for all
 /// variants of that call. (Those of one page of the manual are joined in `oracles::state` already.)
 const ANSWERED_TOGETHER: &[&[&str]] = &[
-    &["openat", "openat$tty"],
+    &["openat", "openat$"],
+    &["socketpair", "socketpair$"],
     &["read", "read$", "pread64", "preadv", "preadv2"],
     &["write", "write$"],
     &["poll", "select", "epoll_wait"],
@@ -48,7 +49,12 @@ const SET_BY: &[(&str, &str)] = &[
     ("timerfd_settime", "timerfd"),
     ("setitimer", "interval timer"),
     ("fcntl$setown_ex", "owner"),
+    ("rt_sigaction$set", "dispositions"),
+    ("rt_sigaction$swap", "dispositions"),
 ];
+
+/// Calls that hand on what another call answers for each of several things.
+const HAND_ON: &[&str] = &["sendmmsg", "recvmmsg"];
 
 /// The kinds of descriptors in words, the most telling first.
 const OBJECTS: &[(FdKinds, &str)] = &[
@@ -119,8 +125,12 @@ fn death(repro: &Repro) -> Option<String> {
     if oracle != "differential" || !ended || sends || native == target {
         return None;
     }
+    // Of several tasks it is not known which one was in which call.
+    let several = repro.program.calls.iter().any(|call| call.task != 0) && field == "end";
     let signal = |end| match end {
-        End::Killed(number) => signal_name(u64::from(number)).filter(|name| !FAULTS.contains(name)),
+        End::Killed(number) => {
+            signal_name(u64::from(number)).filter(|name| several || !FAULTS.contains(name))
+        }
         _ => None,
     };
     match (signal(native), signal(target)) {
@@ -176,7 +186,8 @@ fn coarsen(parts: &mut Parts, finding: &Finding) -> Vec<String> {
         thing.clone_into(&mut parts.subject);
         parts.field = state::thing_field(&parts.field);
     }
-    let halves = parts.kind.split_once(" became ");
+    let kind = parts.kind.clone();
+    let halves = kind.split_once(" became ");
     let answers = halves.and_then(|(native, target)| answer(native).zip(answer(target)));
     let errs = answers.is_some() || says_it_lacks(&parts.kind);
     if OF_THE_OBJECT.contains(&parts.subject.as_str()) && (errs || parts.subject == "queued bytes") {
@@ -184,7 +195,7 @@ fn coarsen(parts: &mut Parts, finding: &Finding) -> Vec<String> {
     }
     let set = SET_BY.iter().find(|(call, thing)| {
         parts.subject == *thing && parts.cause.as_deref().is_none_or(|cause| cause == *call)
-            || own && parts.subject == *call && parts.field.starts_with("it_")
+            || own && parts.subject == *call && ["it_", "sa_"].iter().any(|f| parts.field.starts_with(f))
     });
     if let Some((_, thing)) = set {
         (*thing).clone_into(&mut parts.subject);
@@ -219,10 +230,19 @@ fn coarsen(parts: &mut Parts, finding: &Finding) -> Vec<String> {
                 "another error".to_owned()
             }
             (_, Answer::Refuses(errno)) => refuses(errno),
+            (Answer::Refuses(_), _) if HAND_ON.contains(&finding.name.as_str()) => {
+                parts.subject.clone_from(&finding.name);
+                "does not refuse".to_owned()
+            }
             (Answer::Refuses(errno), _) => does_not_refuse(errno),
             (Answer::Waits, _) | (Answer::WouldWait, Answer::Succeeds) => "does not wait".to_owned(),
             (_, _) => "waits".to_owned(),
         };
+    }
+    match halves {
+        Some((_, "died")) => "ends the program".clone_into(&mut parts.kind),
+        Some(("died", _)) => "does not end the program".clone_into(&mut parts.kind),
+        _ => {}
     }
     if parts.subject == "fcntl$getlk" && parts.field.starts_with("l_") {
         // A lock that is found or is not: all of its fields follow.
@@ -237,8 +257,9 @@ fn coarsen(parts: &mut Parts, finding: &Finding) -> Vec<String> {
         "events".clone_into(&mut parts.field);
         "are others".clone_into(&mut parts.kind);
     } else if parts.field.starts_with("c_") && flags {
-        // What a terminal keeps of a `struct termios`, word by word.
-        "other flags".clone_into(&mut parts.kind);
+        // What a terminal keeps of a `struct termios`.
+        "flags".clone_into(&mut parts.field);
+        "are others".clone_into(&mut parts.kind);
     } else if number && (parts.field == "lock" || parts.subject == "queued bytes") {
         ANOTHER.clone_into(&mut parts.kind);
     }

@@ -208,7 +208,7 @@ fn a_signal_that_is_not_sent_is_one_bucket_whichever_call_it_came_in() {
     only_there.finding.kind = "Exited became Killed(25)".into();
     assert_eq!(bucket_of(&only_there).0, "differential program.end is killed by SIGXFSZ");
     // Its own bad access is the call's.
-    assert_eq!(bucket_of(&killed(close, 11)).0, "differential close.state died became success");
+    assert_eq!(bucket_of(&killed(close, 11)).0, "differential close.state does not end the program");
 }
 
 #[test]
