@@ -190,6 +190,47 @@ fn an_error_instead_of_another_lies_with_what_explains_it_whichever_was_found_fi
 }
 
 #[test]
+fn a_bucket_is_known_only_if_all_its_cases_are_expected() {
+    let (_dir, campaign, store, cases) = two_cases();
+    let expected = campaign.join("expected");
+    std::fs::create_dir(&expected).expect("a folder");
+    let files = cases.each_ref().map(|repro| repro.file_name());
+    for file in &files {
+        std::fs::rename(campaign.join("cases").join(file), expected.join(file)).expect("moved");
+    }
+    let mut db = imported(&store, &campaign);
+    let states = |db: &Db| -> Vec<State> {
+        db.list(&Filter::default()).expect("listed").buckets.iter().map(|b| b.state).collect()
+    };
+    assert_eq!(states(&db), [State::Known]);
+    let other = case(MKNOD, EPERM, ENOENT);
+    keep(&campaign, &other);
+    db.import(std::slice::from_ref(&campaign)).expect("imported");
+    assert_eq!(states(&db), [State::New]);
+    // Where a person has spoken that stays.
+    db.change(&other.id, Change::State(State::Known, "reported".into())).expect("changed");
+    keep(&campaign, &case(MKNOD, ENOENT, EACCES));
+    db.import(std::slice::from_ref(&campaign)).expect("imported");
+    assert_eq!(states(&db), [State::Known]);
+    db.rebuild(&[]).expect("made anew");
+    assert_eq!(states(&db), [State::Known]);
+}
+
+#[test]
+fn a_case_that_is_taken_in_again_leaves_no_empty_bucket() {
+    let (_dir, campaign, store, cases) = two_cases();
+    keep(&campaign, &case(MKNOD, 0, EACCES));
+    keep(&campaign, &case(MKNOD, 0, EEXIST));
+    let mut db = imported(&store, &campaign);
+    assert_eq!(db.list(&Filter::default()).expect("listed").total, 2);
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    // Another time of change: the file is read again.
+    cases.iter().for_each(|repro| keep(&campaign, repro));
+    assert_eq!(db.import(std::slice::from_ref(&campaign)).expect("imported"), Default::default());
+    assert_eq!(db.list(&Filter::default()).expect("listed").total, 2);
+}
+
+#[test]
 fn a_signal_that_is_not_sent_is_one_bucket_whichever_call_it_came_in() {
     let killed = |source: &str, signal: u8| {
         let mut repro = case(source, 1, 0);

@@ -252,12 +252,35 @@ pub(super) fn fixed_ones(tx: &Transaction<'_>) -> rusqlite::Result<Vec<i64>> {
     tx.prepare("SELECT row FROM buckets WHERE state = 'fixed'")?.query_map([], |r| r.get(0))?.collect()
 }
 
+/// What follows from cases that lay where what is expected lies: a bucket nobody has spoken of is known if all of its cases
+/// did, and new if one did not.
+fn settle_expected(tx: &Transaction<'_>, row: i64) -> rusqlite::Result<()> {
+    let (state, at, all, spoken): (String, i64, bool, bool) = tx
+        .prepare_cached(
+            "SELECT state, changed,
+               NOT EXISTS (SELECT 1 FROM cases WHERE bucket = ?1 AND NOT expected),
+               EXISTS (SELECT 1 FROM history WHERE bucket = ?1 AND what = 'state' AND by <> 'import')
+             FROM buckets WHERE row = ?1",
+        )?
+        .query_row([row], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
+    match State::named(&state) {
+        Some(State::New) if all && !spoken => {
+            set(tx, row, at, State::Known, "expected: it lay in expected/", Author::Import)
+        }
+        Some(State::Known) if !all && !spoken => {
+            set(tx, row, at, State::New, "one of its cases is not expected", Author::Import)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What follows from new evidence by itself: a replay that shows a new bucket in every run confirms it; a fixed one that
 /// shows again is reopened.
 ///
 /// Evidence that a version is as wrong as it was before the fix reopens nothing: only a version that was not known to
 /// diverge before, or one that had agreed.
 pub(super) fn settle(tx: &Transaction<'_>, row: i64) -> rusqlite::Result<()> {
+    settle_expected(tx, row)?;
     let (state, changed): (String, i64) =
         tx.query_row("SELECT state, changed FROM buckets WHERE row = ?1", [row], |r| {
             Ok((r.get(0)?, r.get(1)?))

@@ -65,9 +65,10 @@ pub(super) fn take_case(
     let created = i64::try_from(repro.created).unwrap_or(now).min(now);
     let id = |bucket: &Signature| Repro::id_of(&repro.target_name, bucket);
     let explained: Vec<String> = ready.place.explained_by.iter().map(id).collect();
-    let row = match bucket_of(tx, &id(&ready.place.bucket))? {
+    let known = bucket_of(tx, &id(&ready.place.bucket))?;
+    let row = match known {
         Some(row) => row,
-        None => new_bucket(tx, ready, created, expected)?,
+        None => new_bucket(tx, ready, created)?,
     };
     let (severity, why) = severity::of(&repro.finding);
     tx.prepare_cached("UPDATE buckets SET severity = ?2, why = ?3 WHERE row = ?1 AND severity > ?2")?
@@ -78,8 +79,8 @@ pub(super) fn take_case(
         .prepare_cached(
             "INSERT OR IGNORE INTO cases
              (bucket, campaign, digest, version, kernel, created, k, n, calls, repro, id, signature,
-               explained)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+               explained, expected)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             row,
@@ -95,8 +96,13 @@ pub(super) fn take_case(
             repro.id,
             clean(&repro.signature.0, 1000),
             serde_json::to_string(&explained).unwrap_or_default(),
+            expected,
         ])?;
     if inserted == 0 {
+        if known.is_none() {
+            // It is there already, in the bucket that explains it.
+            forget(tx, row)?;
+        }
         return Ok(None);
     }
     done.cases += 1;
@@ -112,7 +118,7 @@ fn bucket_of(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<i64>> {
 }
 
 /// A bucket without its cases: [`refresh`] says the rest of it.
-fn new_bucket(tx: &Transaction<'_>, ready: &Ready, created: i64, expected: bool) -> rusqlite::Result<i64> {
+fn new_bucket(tx: &Transaction<'_>, ready: &Ready, created: i64) -> rusqlite::Result<i64> {
     let (severity, why) = severity::of(&ready.repro.finding);
     tx.prepare_cached(
         "INSERT INTO buckets (id, target, signature, severity, why, changed, first_seen, last_seen, first_import)
@@ -130,10 +136,14 @@ fn new_bucket(tx: &Transaction<'_>, ready: &Ready, created: i64, expected: bool)
     let row = tx.last_insert_rowid();
     tx.execute("INSERT INTO search (rowid, notes) VALUES (?1, '')", [row])?;
     life::record(tx, row, created, "found", ("", "new"), "", Author::Import)?;
-    if expected {
-        life::set(tx, row, created, super::State::Known, "expected: it lay in expected/", Author::Import)?;
-    }
     Ok(row)
+}
+
+/// Takes a bucket without cases away.
+fn forget(tx: &Transaction<'_>, row: i64) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM history WHERE bucket = ?1", [row])?;
+    tx.execute("DELETE FROM search WHERE rowid = ?1", [row])?;
+    tx.execute("DELETE FROM buckets WHERE row = ?1", [row]).map(drop)
 }
 
 /// Brings a bucket up to date with its cases: the shortest program speaks for it.
@@ -213,9 +223,7 @@ pub(super) fn explain_cases(tx: &Transaction<'_>) -> rusqlite::Result<()> {
         )? {
             tx.execute("UPDATE buckets SET merged = ?2 WHERE row = ?1 AND merged IS NULL", [from, to])?;
         } else {
-            tx.execute("DELETE FROM history WHERE bucket = ?1", [from])?;
-            tx.execute("DELETE FROM search WHERE rowid = ?1", [from])?;
-            tx.execute("DELETE FROM buckets WHERE row = ?1", [from])?;
+            forget(tx, from)?;
         }
     }
     for row in touched {

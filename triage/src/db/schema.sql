@@ -77,6 +77,8 @@ CREATE TABLE cases (
   signature TEXT NOT NULL,
   -- Ids of buckets that it belongs into rather, the first that there is.
   explained TEXT NOT NULL DEFAULT '[]',
+  -- It lay where what is expected lies.
+  expected INTEGER NOT NULL DEFAULT 0,
   digest TEXT NOT NULL,
   version TEXT NOT NULL,
   kernel TEXT NOT NULL,
