@@ -9,7 +9,7 @@ use parallax_corpus::desc::{self, FdKinds, Kind, Ty};
 use parallax_corpus::names::signal_name;
 use parallax_corpus::{Arg, Call, Code, End, Program, ResRef};
 use parallax_harness::oracles::class::{is_errno, says_it_lacks};
-use parallax_harness::oracles::{ANOTHER, Finding, Parts, Signature, state, was_or_is_nothing};
+use parallax_harness::oracles::{ANOTHER, Finding, Parts, Signature, state, tasks, was_or_is_nothing};
 use parallax_replay::Repro;
 
 /// Calls that one piece of a layer answers, under the name of the first. An entry that ends in `$` stands for all
@@ -88,7 +88,7 @@ pub fn of(repro: &Repro, code: &Code) -> Place {
     let finding = &repro.finding;
     let mut parts = finding.parts();
     let mut explained = Vec::new();
-    if let Some(kind) = death(repro) {
+    if let Some(kind) = death(repro, code) {
         // Whichever call the signal came in: sending it is one piece of a layer.
         parts = Parts {
             oracle: "differential".to_owned(),
@@ -115,7 +115,7 @@ pub fn of(repro: &Repro, code: &Code) -> Place {
 
 /// What a program is killed by on one side alone, or there by something else, if that is a signal that was sent by
 /// something else than a call that does nothing but send it. The signals of a program's own bad access are the call's.
-fn death(repro: &Repro) -> Option<String> {
+fn death(repro: &Repro, code: &Code) -> Option<String> {
     const FAULTS: [&str; 4] = ["SIGILL", "SIGBUS", "SIGFPE", "SIGSEGV"];
     let Finding { oracle, field, kind, name, .. } = &repro.finding;
     let died = kind.split(" became ").any(|half| half == "died");
@@ -126,7 +126,7 @@ fn death(repro: &Repro) -> Option<String> {
         return None;
     }
     // Of several tasks it is not known which one was in which call.
-    let several = repro.program.calls.iter().any(|call| call.task != 0) && field == "end";
+    let several = tasks::are_in(code) && field == "end";
     let signal = |end| match end {
         End::Killed(number) => {
             signal_name(u64::from(number)).filter(|name| several || !FAULTS.contains(name))

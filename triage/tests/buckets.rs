@@ -248,7 +248,12 @@ fn a_signal_that_is_not_sent_is_one_bucket_whichever_call_it_came_in() {
     only_there.finding.field = "end".into();
     only_there.finding.kind = "Exited became Killed(25)".into();
     assert_eq!(bucket_of(&only_there).0, "differential program.end is killed by SIGXFSZ");
-    // Its own bad access is the call's.
+    // Its own bad access is the call's, if it is known which call that was.
+    let mut tasks = case("task$thread()\ngetpid()\n", 1, 0);
+    tasks.target.end = End::Killed(11);
+    tasks.finding.field = "end".into();
+    tasks.finding.kind = "Exited became Killed(11)".into();
+    assert_eq!(bucket_of(&tasks).0, "differential program.end is killed by SIGSEGV");
     assert_eq!(bucket_of(&killed(close, 11)).0, "differential close.state does not end the program");
 }
 
