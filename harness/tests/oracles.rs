@@ -101,6 +101,11 @@ fn a_program_of_several_tasks_that_is_killed_somewhere_is_laid_to_no_call() -> C
     native.outcomes[1..].iter_mut().for_each(|o| o.state = State::NotRun);
     let finding = judge(Evidence { code: &code, native: &native, target: &target }).ok_or("no finding")?;
     assert_eq!(finding.signature().0, "differential program.end Killed(2) became Exited");
+    // A case of before, which names a guess, is still the same.
+    let older = Finding { name: "getpid".into(), cause: "getpid".into(), ..finding.clone() };
+    assert!(finding.same_core(&older) && older.same_core(&finding));
+    let otherwise = Finding { kind: "Killed(1) became Exited".into(), ..older };
+    assert!(!finding.same_core(&otherwise));
     // Where it is known which call it was, that one is named.
     native.outcomes[1].state = State::Died;
     let finding = judge(Evidence { code: &code, native: &native, target: &target }).ok_or("no finding")?;
