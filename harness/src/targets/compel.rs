@@ -119,6 +119,10 @@ impl Target for Compel {
         PATIENCE.as_millis() as u64 + 2_000
     }
 
+    fn has_points(&self) -> bool {
+        true
+    }
+
     fn path(&self) -> Option<PathBuf> {
         Some(self.path.clone())
     }
@@ -244,6 +248,15 @@ mod tests {
         assert_eq!(mishap.reason, "register rax, upper halves of the ymm registers");
         assert_eq!(mishap.log.lines().count(), 3);
         assert_eq!(judge(&Answer::default()), (None, point::GO));
+    }
+
+    #[test]
+    fn each_of_its_programs_is_to_have_a_checkpoint() {
+        // Without one nothing is ever infected.
+        match Compel::named(None, None) {
+            Ok(compel) => assert!(compel.has_points()),
+            Err(e) => eprintln!("skipped: {e}"),
+        }
     }
 
     #[test]
