@@ -178,6 +178,9 @@ fn an_error_instead_of_another_lies_with_what_explains_it_whichever_was_found_fi
         let listed = db.list(&Filter::default()).expect("listed").buckets;
         assert_eq!(listed.iter().map(|b| &b.signature).collect::<Vec<_>>(), [&bucket_of(explains).0]);
         assert_eq!(db.bucket(&unlike.id).expect("read").expect("there").summary.id, listed[0].id);
+        // Nothing moves without a word.
+        let history = db.bucket(&unlike.id).expect("read").expect("there").history;
+        assert!(history.iter().any(|h| h.what == "case joined" && h.now == unlike.id), "{history:?}");
         // What somebody said is not lost: that bucket points to the other one.
         let old = db.bucket(&first.id).expect("read");
         assert_eq!(old.map(|b| b.merged_into), noted.then(|| Some(listed[0].id.clone())));

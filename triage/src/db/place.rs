@@ -206,11 +206,22 @@ pub(super) fn explain_cases(tx: &Transaction<'_>) -> rusqlite::Result<()> {
         .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let mut touched = BTreeSet::new();
-    let mut left = BTreeMap::new();
+    let (mut left, mut told) = (BTreeMap::new(), BTreeSet::new());
     for (case, id, from, to) in moves {
         tx.prepare_cached("UPDATE cases SET bucket = ?2 WHERE row = ?1")?.execute([case, to])?;
         tx.prepare_cached("UPDATE runs SET bucket = ?2 WHERE id = ?1")?.execute(params![id, to])?;
         touched.insert(to);
+        if told.insert((to, id.clone())) {
+            life::record(
+                tx,
+                to,
+                now(),
+                "case joined",
+                ("", &id),
+                "another error, which this explains",
+                Author::Import,
+            )?;
+        }
         left.insert(from, to);
     }
     for (from, to) in left {
@@ -222,6 +233,15 @@ pub(super) fn explain_cases(tx: &Transaction<'_>) -> rusqlite::Result<()> {
                OR EXISTS (SELECT 1 FROM buckets WHERE merged = ?1)",
         )? {
             tx.execute("UPDATE buckets SET merged = ?2 WHERE row = ?1 AND merged IS NULL", [from, to])?;
+            life::record(
+                tx,
+                from,
+                now(),
+                "merged",
+                ("", ""),
+                "all its cases are explained there",
+                Author::Import,
+            )?;
         } else {
             forget(tx, from)?;
         }
