@@ -99,9 +99,7 @@ impl BucketPage {
             bucket,
         }))
     }
-}
 
-impl BucketPage {
     fn is_shown(&self, id: &str) -> bool {
         self.case.as_ref().is_some_and(|case| case.id == id)
     }

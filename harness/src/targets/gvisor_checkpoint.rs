@@ -40,7 +40,7 @@ impl GvisorCheckpoint {
     /// As [`Gvisor::named`]; or there is no `nsenter`, or no right to use it.
     pub fn named(platform: Option<&str>, path: Option<&Path>) -> Result<GvisorCheckpoint, TargetError> {
         let gvisor = Gvisor::named(platform, path)?;
-        let enter = host::program(None, "nsenter", "It is part of util-linux")?;
+        let enter = host::nsenter()?;
         if !nix::unistd::geteuid().is_root() {
             return Err(TargetError::Missing {
                 what: "the right to save a sandbox".to_owned(),

@@ -74,6 +74,11 @@ pub fn printed_by(path: &Path, args: &[OsString], patience: Duration) -> Option<
     printed(path, args, patience, false).map(|(_, text)| text)
 }
 
+/// `nsenter` (util-linux), which runs a command in another process's namespaces.
+pub fn nsenter() -> Result<PathBuf, TargetError> {
+    program(None, "nsenter", "It is part of util-linux")
+}
+
 /// Runs a command to its end, or for as long as `patience`: whether it ended well, and what it printed, as
 /// [`printed_by`] has it.
 pub fn run(path: &Path, args: &[OsString], patience: Duration) -> (bool, String) {

@@ -252,10 +252,7 @@ fn fill(tx: &Transaction<'_>, work: &Work) -> rusqlite::Result<Imported> {
         )?;
         tx.execute("UPDATE campaigns SET unreadable = ?2 WHERE id = ?1", params![campaign.id, unreadable])?;
     }
-    for row in touched {
-        place::refresh(tx, row)?;
-        life::settle(tx, row)?;
-    }
+    place::update(tx, touched)?;
     Ok(done)
 }
 

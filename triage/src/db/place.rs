@@ -5,7 +5,7 @@ use super::life::{self, Author};
 use super::{clean, now};
 use crate::bucket::{self, Place};
 use crate::explain;
-use crate::severity;
+use crate::severity::{self, Severity};
 use parallax_corpus::Code;
 use parallax_harness::oracles::Signature;
 use parallax_replay::Repro;
@@ -66,11 +66,11 @@ pub(super) fn take_case(
     let id = |bucket: &Signature| Repro::id_of(&repro.target_name, bucket);
     let explained: Vec<String> = ready.place.explained_by.iter().map(id).collect();
     let known = bucket_of(tx, &id(&ready.place.bucket))?;
+    let (severity, why) = severity::of(&repro.finding);
     let row = match known {
         Some(row) => row,
-        None => new_bucket(tx, ready, created)?,
+        None => new_bucket(tx, ready, (severity, why), created)?,
     };
-    let (severity, why) = severity::of(&repro.finding);
     tx.prepare_cached("UPDATE buckets SET severity = ?2, why = ?3 WHERE row = ?1 AND severity > ?2")?
         .execute(params![row, severity as i64, why])?;
     let version = clean(&repro.target_version, 200);
@@ -118,8 +118,12 @@ fn bucket_of(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<i64>> {
 }
 
 /// A bucket without its cases: [`refresh`] says the rest of it.
-fn new_bucket(tx: &Transaction<'_>, ready: &Ready, created: i64) -> rusqlite::Result<i64> {
-    let (severity, why) = severity::of(&ready.repro.finding);
+fn new_bucket(
+    tx: &Transaction<'_>,
+    ready: &Ready,
+    (severity, why): (Severity, &str),
+    created: i64,
+) -> rusqlite::Result<i64> {
     tx.prepare_cached(
         "INSERT INTO buckets (id, target, signature, severity, why, changed, first_seen, last_seen, first_import)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7)",
@@ -146,8 +150,16 @@ fn forget(tx: &Transaction<'_>, row: i64) -> rusqlite::Result<()> {
     tx.execute("DELETE FROM buckets WHERE row = ?1", [row]).map(drop)
 }
 
+/// Brings buckets up to date with their cases and replays, and their states with that.
+pub(super) fn update(tx: &Transaction<'_>, rows: BTreeSet<i64>) -> rusqlite::Result<()> {
+    rows.into_iter().try_for_each(|row| {
+        refresh(tx, row)?;
+        life::settle(tx, row)
+    })
+}
+
 /// Brings a bucket up to date with its cases: the shortest program speaks for it.
-pub(super) fn refresh(tx: &Transaction<'_>, row: i64) -> rusqlite::Result<()> {
+fn refresh(tx: &Transaction<'_>, row: i64) -> rusqlite::Result<()> {
     let best = tx
         .prepare_cached("SELECT repro FROM cases WHERE bucket = ?1 ORDER BY calls, row LIMIT 1")?
         .query_row([row], |r| r.get::<_, Vec<u8>>(0))
@@ -246,9 +258,5 @@ pub(super) fn explain_cases(tx: &Transaction<'_>) -> rusqlite::Result<()> {
             forget(tx, from)?;
         }
     }
-    for row in touched {
-        refresh(tx, row)?;
-        life::settle(tx, row)?;
-    }
-    Ok(())
+    update(tx, touched)
 }

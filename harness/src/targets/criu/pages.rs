@@ -31,7 +31,7 @@ impl Pages {
     /// # Errors
     /// In words: there is no `nsenter` (util-linux).
     pub(super) fn new(pid: i32, root: &Path, criu: Vec<OsString>) -> Result<Pages, String> {
-        let enter = host::program(None, "nsenter", "It is part of util-linux").map_err(|e| e.to_string())?;
+        let enter = host::nsenter().map_err(|e| e.to_string())?;
         let mut words: Vec<OsString> = vec!["--target".into(), pid.to_string().into()];
         words.extend(["--mount", "--pid", "--net", "--"].map(OsString::from));
         words.extend(criu);
