@@ -2,7 +2,6 @@
 //!
 //! Programs are not in it; they have files of their own. What was kept after the last snapshot is found there.
 
-use crate::files::write_whole;
 use crate::hangs::Hangs;
 use crate::novelty::Seen;
 use crate::objective::Ledger;
@@ -11,6 +10,7 @@ use crate::tally::Tally;
 use libafl_bolts::rands::StdRand;
 use parallax_corpus::{Program, pack};
 use parallax_harness::oracles::Finding;
+use parallax_replay::files::write_whole;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;

@@ -4,6 +4,7 @@ use crate::outcomes::{Mark, Row, rows};
 use crate::repro::Repro;
 use parallax_corpus::{CompileError, End, text};
 use parallax_harness::oracles::{Class, Finding};
+use parallax_harness::pair::Isolation;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -117,11 +118,7 @@ pub fn sentence(finding: &Finding, target: &str) -> String {
 
 fn confirmed(repro: &Repro) -> String {
     let c = &repro.confirmation;
-    let rung = match c.isolation {
-        parallax_harness::pair::Isolation::Shared => "children sharing memory",
-        parallax_harness::pair::Isolation::Forked => "forked children",
-        parallax_harness::pair::Isolation::Fresh => "a fresh layer",
-    };
+    let rung = rung(c.isolation);
     if c.diverged.n == 0 {
         return String::new();
     }
@@ -129,6 +126,15 @@ fn confirmed(repro: &Repro) -> String {
         "diverged in {} runs, up to {rung}; Linux agreed with itself in {}, the target in {}",
         c.diverged, c.native_self, c.target_self
     )
+}
+
+/// What programs ran in.
+pub fn rung(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::Shared => "children sharing memory",
+        Isolation::Forked => "forked children",
+        Isolation::Fresh => "a fresh layer",
+    }
 }
 
 /// How a program ended.

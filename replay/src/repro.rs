@@ -1,5 +1,6 @@
 //! The repro file `ID.plx`: one confirmed, minimized case, whole in itself.
 
+use crate::files::write_whole;
 use crate::limits;
 use parallax_corpus::compile::{Mode, compile};
 use parallax_corpus::pack::{self, PackError};
@@ -8,10 +9,9 @@ use parallax_harness::link::Environment;
 use parallax_harness::oracles::{Evidence, Finding, Signature};
 use parallax_harness::pair::{Isolation, RunOptions};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a repro file begins with.
 pub const MAGIC: [u8; 8] = *b"PLXREPRO";
@@ -298,29 +298,14 @@ impl Repro {
     /// # Errors
     /// It is too large, or the folder cannot be written.
     pub fn save(&self, dir: &Path) -> Result<PathBuf, ReproError> {
-        // Threads of one process may save at the same time.
-        static SERIAL: AtomicU32 = AtomicU32::new(0);
         let bytes = self.to_bytes();
         if bytes.len() > MAX_FILE {
             return Err(ReproError::TooLarge(bytes.len()));
         }
         let path = dir.join(self.file_name());
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let temporary = dir.join(format!(".{}.{}.{serial}.tmp", self.id, std::process::id()));
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-            .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&temporary, &path));
-        if let Err(error) = written {
-            // What is half written is of no use; if it cannot be removed either, the first error says why.
-            let _ = fs::remove_file(&temporary);
-            return Err(ReproError::Io { path, action: "write", error });
-        }
-        File::open(dir).and_then(|d| d.sync_all()).map_err(|error| ReproError::Io {
-            path: dir.to_owned(),
-            action: "make the new file in it lasting",
+        write_whole(&path, &bytes).map_err(|error| ReproError::Io {
+            path: path.clone(),
+            action: "write",
             error,
         })?;
         Ok(path)

@@ -34,8 +34,8 @@ pub enum Verdict {
     Case(Box<Repro>),
     /// A case that is there already, and the program as far as it was cut down.
     Known(Signature, Program),
-    /// Not believed.
-    Doubt(Doubt),
+    /// Not believed, and the program as far as it was cut down.
+    Doubt(Doubt, Program),
 }
 
 /// How patient minimization is with calls that wait: less than confirmation, which has the last word.
@@ -112,7 +112,7 @@ fn waverer(
     doubt: Doubt,
 ) -> Result<Verdict, TargetError> {
     if !matches!(doubt, Doubt::Flaky(_, count) if count.k > 0) || finding.class.is_layer() {
-        return Ok(Verdict::Doubt(doubt));
+        return Ok(Verdict::Doubt(doubt, program.clone()));
     }
     let mut program = program.clone();
     // Nothing after the call that differs matters; without it there is less to look at.
@@ -127,10 +127,10 @@ fn waverer(
     for _ in 0..2 {
         match repeats_not(pair, &program, finding, RunOptions::PATIENT)? {
             Some(confirmed) => last = Some(confirmed),
-            None => return Ok(Verdict::Doubt(doubt)),
+            None => return Ok(Verdict::Doubt(doubt, program)),
         }
     }
-    let Some(confirmed) = last else { return Ok(Verdict::Doubt(doubt)) };
+    let Some(confirmed) = last else { return Ok(Verdict::Doubt(doubt, program)) };
     let signature = confirmed.finding.signature();
     let mut repro = repro_of(&program, &signature, confirmed, pair.environments(), from);
     let shown = repro.confirmation.diverged;

@@ -2,7 +2,7 @@
 //!
 //! [`confirm`] asks whether a finding is real: each side against itself, k of n, up the isolation ladder.
 //! [`minimize`] cuts the program to what the finding needs. [`cause`] finds the call that brought a wrong state about.
-//! [`investigate`] does all of that and ends in a case or a doubt. [`expect`] knows what need not be told, [`store`]
+//! [`investigate`] does all of that and ends in a case or a doubt; [`doubts`] keeps the latter for whoever looks into them. [`expect`] knows what need not be told, [`store`]
 //! keeps the cases of one campaign. [`db`] follows the cases of all campaigns over time, in [`bucket`]s; [`severity`] and [`explain`]
 //! say of each how bad it is and what it means; [`stats`] and [`results`] read what campaigns and replays leave behind.
 //! Searching is the `fuzzer` crate's.
@@ -11,6 +11,7 @@ pub mod bucket;
 pub mod cause;
 pub mod confirm;
 pub mod db;
+pub mod doubts;
 pub mod expect;
 pub mod explain;
 pub mod investigate;

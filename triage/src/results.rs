@@ -2,9 +2,10 @@
 //! from these, so that it can be made anew.
 
 use parallax_harness::oracles::Signature;
+use parallax_replay::files::write_whole;
 use parallax_replay::{ReplayOutcome, ReplayVerdict};
 use serde::{Deserialize, Serialize};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// The folder in a campaign's folder.
@@ -88,11 +89,7 @@ impl Results {
         text.push(b'\n');
         let name = format!("{}-{:016x}.json", self.at, xxhash_rust::xxh3::xxh3_64(&text));
         let path = dir.join(name);
-        let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(&dir)?;
-        file.write_all(&text)?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        std::fs::File::open(&dir)?.sync_all()?;
+        write_whole(&path, &text)?;
         Ok(path)
     }
 }

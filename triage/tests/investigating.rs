@@ -97,6 +97,6 @@ fn a_finding_that_does_not_show_is_a_doubt() -> Outcome<()> {
     let finding = finding.ok_or("it shows")?;
     let other = parse("getpid()")?;
     let verdict = investigate(&mut pair, &other, &finding, &from("getppid-zero"), &|_| false)?;
-    assert!(matches!(verdict, Verdict::Doubt(Doubt::Flaky(_, count)) if count.k == 0), "{verdict:?}");
+    assert!(matches!(verdict, Verdict::Doubt(Doubt::Flaky(_, count), _) if count.k == 0), "{verdict:?}");
     Ok(())
 }

@@ -16,6 +16,7 @@ use parallax_harness::pair::{Pair, RunOptions};
 use parallax_harness::target::{Target, TargetError};
 use parallax_harness::targets::native::Native;
 use parallax_replay::{Repro, ReproError};
+use parallax_triage::doubts::{self, Doubts};
 use parallax_triage::expect::Expectations;
 use parallax_triage::investigate::{self, Provenance, investigate};
 use std::collections::BTreeSet;
@@ -40,7 +41,8 @@ const GRACE: Duration = Duration::from_secs(3);
   parallax fuzz --seeds vi-programs --target gvisor  begin with these too (see parallax import)
   parallax fuzz --no-seeds --target gvisor         from nothing but the descriptions
 
-Cases are written to OUT/cases as they are confirmed, expected differences to OUT/expected; Ctrl-C ends cleanly and keeps everything.
+Cases are written to OUT/cases as they are confirmed, expected differences to OUT/expected,
+findings that do not show every time to OUT/doubts; Ctrl-C ends cleanly and keeps everything.
 Exit codes: 0 no case was found, 1 at least one was, 2 bad usage, 3 no target or no jail.")]
 pub struct Options {
     #[command(flatten)]
@@ -146,6 +148,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         pairs: pairs.clone(),
         from: provenance(&*target, &options.target, options.seed)?,
         kept: Mutex::new((stores, expectations)),
+        doubts: Mutex::new(Doubts::open(&options.out).context("cannot read what was not believed")?),
         failure: Mutex::new(None),
     };
     let campaign = CampaignOptions {
@@ -189,6 +192,10 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         }
         if summary.stats.waiting > 0 {
             println!("{} findings still wait to be confirmed: go on with --resume", summary.stats.waiting);
+        }
+        if summary.stats.unstable > 0 {
+            let (unstable, dir) = (summary.stats.unstable, options.out.join(doubts::FOLDER));
+            println!("{unstable} findings did not show every time and are no cases; why: {}", dir.display());
         }
         tell_expected(&stores, &expectations, &options.out);
         if count > 0 {
@@ -283,6 +290,8 @@ struct CampaignTriage {
     from: Provenance,
     /// What is stored, and what is expected.
     kept: Mutex<(Stores, Expectations)>,
+    /// What was not believed.
+    doubts: Mutex<Doubts>,
     failure: Mutex<Option<anyhow::Error>>,
 }
 
@@ -316,9 +325,10 @@ impl Triage for CampaignTriage {
         let mut left = most;
         answers
             .into_iter()
-            .map(|answer| {
+            .zip(&found)
+            .map(|(answer, (_, finding))| {
                 // What is beyond the number asked for waits, as if nobody had looked at it yet.
-                let verdict = if left == 0 { Verdict::Undecided } else { self.settle(answer) };
+                let verdict = if left == 0 { Verdict::Undecided } else { self.settle(answer, finding) };
                 left -= u64::from(matches!(verdict, Verdict::Case { .. }));
                 verdict
             })
@@ -341,7 +351,11 @@ impl CampaignTriage {
     }
 
     /// Stores what is new, in order.
-    fn settle(&self, answer: Option<Result<investigate::Verdict, TargetError>>) -> Verdict {
+    fn settle(
+        &self,
+        answer: Option<Result<investigate::Verdict, TargetError>>,
+        finding: &Finding,
+    ) -> Verdict {
         let kept = match answer {
             Some(Ok(investigate::Verdict::Case(repro))) => match self.keep(&repro) {
                 Ok(true) => {
@@ -356,7 +370,10 @@ impl CampaignTriage {
             },
             Some(Ok(investigate::Verdict::Known(_, program))) => Ok(Verdict::Known(Some(program))),
             Some(Err(TargetError::Stopped)) | None => Ok(Verdict::Undecided),
-            Some(Ok(investigate::Verdict::Doubt(_))) => Ok(Verdict::Unstable),
+            Some(Ok(investigate::Verdict::Doubt(doubt, program))) => {
+                let kept = lock(&self.doubts).keep(&self.from.target_name, &program, finding, &doubt);
+                kept.map(|_| Verdict::Unstable).context("cannot keep what was not believed")
+            }
             Some(Err(error)) => Err(error.into()),
         };
         kept.unwrap_or_else(|error| {

@@ -4,9 +4,9 @@ use super::{TargetArgs, code};
 use anyhow::Context as _;
 use parallax_corpus::{Program, pack, text};
 use parallax_harness::oracles::Finding;
-use parallax_harness::pair::{Isolation, Pair, RunOptions};
+use parallax_harness::pair::{Isolation, Pair, PairResult, RunOptions};
 use parallax_harness::target::{Slot, Target, TargetError};
-use parallax_replay::render_text;
+use parallax_replay::{Count, render_text};
 use parallax_triage::Many;
 use parallax_triage::confirm::{Doubt, confirm};
 use serde::Serialize;
@@ -105,6 +105,9 @@ pub(super) enum Outcome {
 pub(super) struct Ran {
     name: String,
     outcome: Outcome,
+    /// Runs that differed, where not all did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<Count>,
     /// Index of the first call that differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<usize>,
@@ -124,28 +127,61 @@ pub(super) struct Ran {
     last_words: String,
 }
 
-/// Runs programs on both sides, in order.
-pub(super) fn run_all(programs: &[Named], target: &dyn Target, pair: Pair) -> Result<Vec<Ran>, TargetError> {
+/// What the runs of one program showed.
+#[derive(Clone, Default)]
+struct Seen {
+    unusable: u32,
+    differed: u32,
+    /// The first difference, and the layer's last words.
+    first: Option<(Finding, String)>,
+}
+
+impl Seen {
+    fn take(&mut self, result: PairResult) {
+        if result.unusable() {
+            self.unusable += 1;
+        } else if let Some(finding) = result.finding {
+            self.differed += 1;
+            self.first.get_or_insert((finding, result.last_words));
+        }
+    }
+}
+
+/// Runs programs on both sides so many times, in order.
+pub(super) fn run_all(
+    programs: &[Named],
+    runs: u32,
+    target: &dyn Target,
+    pair: Pair,
+) -> Result<Vec<Ran>, TargetError> {
     let mut pairs = vec![pair];
     let mut all = Vec::new();
     for group in programs.chunks(TOGETHER) {
         let copies: Vec<Program> = group.iter().map(|named| named.program.clone()).collect();
-        let results = pairs[0].run(&copies, RunOptions::PATIENT)?;
-        for (named, result) in group.iter().zip(results) {
-            let Some(finding) = result.finding.clone().filter(|_| !result.unusable()) else {
-                let outcome = if result.unusable() { Outcome::NotRun } else { Outcome::Agrees };
+        let mut seen = vec![Seen::default(); group.len()];
+        for _ in 0..runs {
+            let results = pairs[0].run(&copies, RunOptions::PATIENT)?;
+            seen.iter_mut().zip(results).for_each(|(seen, result)| seen.take(result));
+        }
+        for (named, seen) in group.iter().zip(seen) {
+            let Some((finding, last_words)) = seen.first else {
+                let outcome = if seen.unusable == runs { Outcome::NotRun } else { Outcome::Agrees };
                 all.push(Ran::new(named, outcome));
                 continue;
             };
+            let ran = |outcome| Ran::new(named, outcome).with(named, &finding, target, &last_words);
+            if seen.differed < runs {
+                let count = Count { k: seen.differed, n: runs };
+                all.push(Ran { runs: Some(count), ..ran(Outcome::Unstable) });
+                continue;
+            }
             let signature = finding.signature();
             let wanted = |f: &Finding| f.signature() == signature;
             let lab = &mut Many(&mut pairs);
             all.push(match confirm(lab, &named.program, &wanted, &LADDER, RunOptions::PATIENT)? {
-                Ok(_) => Ran::new(named, Outcome::Diverges).with(named, &finding, target, &result.last_words),
+                Ok(_) => ran(Outcome::Diverges),
                 Err(Doubt::NotRun) => Ran::new(named, Outcome::NotRun),
-                Err(_) => {
-                    Ran::new(named, Outcome::Unstable).with(named, &finding, target, &result.last_words)
-                }
+                Err(_) => ran(Outcome::Unstable),
             });
         }
     }
@@ -157,6 +193,7 @@ impl Ran {
         Ran {
             name: named.name.clone(),
             outcome,
+            runs: None,
             call: None,
             text: String::new(),
             recorded: None,
@@ -185,10 +222,15 @@ impl Ran {
 }
 
 /// Runs programs on the named target, or the best that is here; says how it went and gives the exit code.
-pub(super) fn replay(programs: &[Named], args: &TargetArgs, json: bool) -> anyhow::Result<(Vec<Ran>, u8)> {
+pub(super) fn replay(
+    programs: &[Named],
+    runs: u32,
+    args: &TargetArgs,
+    json: bool,
+) -> anyhow::Result<(Vec<Ran>, u8)> {
     let target = args.active()?;
     let pair = Pair::start(target.clone(), Slot::default())?;
-    let ran = run_all(programs, &*target, pair)?;
+    let ran = run_all(programs, runs, &*target, pair)?;
     if !json {
         tell(&mut std::io::stdout().lock(), &ran)?;
     }
@@ -209,7 +251,10 @@ fn tell(out: &mut impl Write, ran: &[Ran]) -> std::io::Result<()> {
         match program.outcome {
             Outcome::Agrees => continue,
             Outcome::NotRun => writeln!(out, "{}: could not be run", program.name)?,
-            Outcome::Unstable => writeln!(out, "{}: unstable: {}", program.name, program.difference)?,
+            Outcome::Unstable => {
+                let runs = program.runs.map_or_else(String::new, |count| format!(" ({count} runs)"));
+                writeln!(out, "{}: unstable{runs}: {}", program.name, program.difference)?;
+            }
             Outcome::Diverges => {
                 let at = program.call.map_or_else(String::new, |call| format!(" at call {}", call + 1));
                 writeln!(out, "{}: differs{at}: {}", program.name, program.difference)?;

@@ -15,6 +15,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Runs of a case.
+const CASE_RUNS: u32 = 5;
+/// Runs of a program: of a long recording there are hundreds.
+const PROGRAM_RUNS: u32 = 1;
+
 /// Run repro files again and say whether they still diverge; run programs and say whether they do.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -22,6 +27,7 @@ use std::sync::Arc;
   parallax replay case.plx --target gvisor --target-path ./runsc-new --runs 20
   parallax replay cases --recorded                         judge the recordings again, run nothing
   parallax replay vi-programs --target gvisor              programs: text (*.txt) or binary (*.prog)
+  parallax replay parallax-out/doubts --target gvisor --runs 100   how often do they differ?
   parallax replay cases --target gvisor --expect ours.toml --junit r.xml --sarif r.sarif --github   (docs/ci.md)
   parallax replay cases --json | jq '.[] | select(.verdict == \"gone\")'
 
@@ -32,9 +38,9 @@ pub struct Options {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     target: TargetArgs,
-    /// Runs of each case
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    runs: u32,
+    /// Runs of each case (5) or program (1; more for what comes and goes)
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    runs: Option<u32>,
     /// Judge the two recorded traces again; run nothing
     #[arg(long, conflicts_with_all = ["runs", "jobs", "target", "target_cmd", "target_path"])]
     recorded: bool,
@@ -56,7 +62,8 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     if repros.is_empty() {
         anyhow::ensure!(!options.recorded, "programs have no recording to judge: leave --recorded out");
         let programs = programs::load_all(&programs)?;
-        let (ran, code) = programs::replay(&programs, &options.target, options.json)?;
+        let (ran, code) =
+            programs::replay(&programs, options.runs.unwrap_or(PROGRAM_RUNS), &options.target, options.json)?;
         if options.json {
             writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&ran)?)?;
         }
@@ -153,7 +160,12 @@ fn live(options: &Options, repros: &[Repro]) -> anyhow::Result<Vec<ReplayOutcome
         let members: Vec<&Repro> = places.iter().map(|at| &repros[*at]).collect();
         let target = options.target.recorded_or_named(members[0])?;
         let crew = jobs(target.as_ref(), options.jobs);
-        outcomes.extend(places.iter().copied().zip(replay_all(&target, &members, options.runs, crew)?));
+        outcomes.extend(places.iter().copied().zip(replay_all(
+            &target,
+            &members,
+            options.runs.unwrap_or(CASE_RUNS),
+            crew,
+        )?));
     }
     outcomes.sort_by_key(|(at, _)| *at);
     Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())

@@ -132,7 +132,7 @@ impl ReportArgs {
     /// Tells it wherever it is wanted.
     pub(super) fn tell(&self, told: &[Told]) -> anyhow::Result<()> {
         let write = |path: &PathBuf, text: String| {
-            parallax_fuzzer::files::write_whole(path, text.as_bytes())
+            parallax_replay::files::write_whole(path, text.as_bytes())
                 .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
         };
         if let Some(path) = &self.junit {
