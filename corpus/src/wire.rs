@@ -206,7 +206,7 @@ pub const INS_BLOCKS: u8 = 2;
 pub const INS_SETTLE: u8 = 4;
 /// A probe: also runs after a blocked call.
 pub const INS_PROBE: u8 = 8;
-/// Lists a directory or reads a text: go back to its start first.
+/// Lists a directory or reads a text: go back to its start before and after.
 pub const INS_REWIND: u8 = 16;
 
 // Word kinds.

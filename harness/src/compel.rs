@@ -10,7 +10,6 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::{Pid, read};
-use std::fs;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -307,11 +306,11 @@ fn decode(head: &[u8; HEADER], rest: &[u8]) -> Option<Answer> {
 /// The host's number of the process that is `inside` in the pid namespace of `parent`'s children, if it is one of them.
 pub fn child_of(parent: i32, inside: i32) -> Option<i32> {
     let is_it = |pid: &i32| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let status = host::proc_text(format!("/proc/{pid}/status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
         line.and_then(|l| l.split_whitespace().next_back()).and_then(|n| n.parse().ok()) == Some(inside)
     };
-    match fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")) {
+    match host::proc_text(format!("/proc/{parent}/task/{parent}/children")) {
         Ok(children) => children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(is_it),
         // A kernel without that file.
         Err(_) => host::family(parent).into_iter().skip(1).find(is_it),

@@ -109,6 +109,7 @@ pub const CALLS: &[Desc] = &[
             "pos_h": ZERO, "flags": Ty::Const(0x10),
         ],
     )
+    .settles()
     .blocks()
     .weight(2)
     .since("4.16"),

@@ -8,7 +8,7 @@ use crate::vdso::Vdso;
 use crate::wire::*;
 use crate::look;
 use crate::point;
-use crate::signals::{alarms, on_signal, set_alarm};
+use crate::signals::{alarms, on_signal, set_alarm, wipe};
 use crate::stop;
 use crate::shared::{shared, Table};
 use crate::tasks;
@@ -265,7 +265,8 @@ impl<'a> Run<'a> {
                 world::settle_for_good(self.program.vdso);
             }
         }
-        if flags & INS_REWIND != 0 {
+        let rewinds = flags & INS_REWIND != 0;
+        if rewinds {
             syscall(nr::LSEEK, [args[0], 0, 0, 0, 0, 0]);
         }
         // Where there are tasks the coordinator has the time, and no other alarm comes.
@@ -311,6 +312,10 @@ impl<'a> Run<'a> {
             OP_TERMINAL..=OP_SIGNAL => outer::perform(op, args),
             _ => -38,
         };
+        if rewinds {
+            // How far it came is nobody's promise either: texts name pids.
+            syscall(nr::LSEEK, [args[0], 0, 0, 0, 0, 0]);
+        }
         if alarmed {
             set_alarm(0);
         }
@@ -320,6 +325,9 @@ impl<'a> Run<'a> {
         }
         if self.program.has_tasks() {
             tasks::let_others(self.program, op, number);
+        } else {
+            // Of several tasks the handler's own would have to be found.
+            wipe();
         }
         let clocks = before.map(|(mono, real)| [mono, self.now(1), real, self.now(0)]);
         if flags & INS_SETTLE != 0 {

@@ -10,6 +10,8 @@ const LOG_ORDER: u64 = ARENA + 256;
 const LOG_BYTES: u64 = ARENA + 260;
 const LOG_KEPT: u32 = 60;
 const ALARMS: u64 = ARENA + 1000;
+/// From where to where the last handler used another stack than the program's; 0 if none did.
+const USED: u64 = ARENA + 1008;
 pub const SIGALRM: u64 = 14;
 
 /// Arms the block timer, again and again every `us` (a single shot could come before the call has begun to
@@ -30,10 +32,18 @@ pub fn alarms() -> u32 {
 }
 
 /// The signal handler: counts. For `SIGALRM` the agent's own count; for a real fault it steps aside.
-pub extern "C" fn on_signal(signal: i32, info: *const i32, _: u64) {
+pub extern "C" fn on_signal(signal: i32, info: *const i32, context: *const u64) {
     let n = signal as u64 & 63;
-    // SAFETY: the agent's part of the arena; `info` is the kernel's siginfo (SA_SIGINFO or not, x86-64 passes it).
+    // SAFETY: the agent's part of the arena; `info` and `context` are the kernel's (SA_SIGINFO or
+    // not, x86-64 passes them).
     unsafe {
+        // struct ucontext: flags, link, then a stack_t: ss_sp, ss_flags, ss_size.
+        let (stack, size) = (context.add(2).read(), context.add(4).read());
+        let here = &raw const n as u64;
+        if here.wrapping_sub(stack) < size {
+            let from = stack.max(here.saturating_sub(BELOW_HANDLER));
+            (USED as *mut [u64; 2]).write_volatile([from, stack.saturating_add(size)]);
+        }
         if n == SIGALRM {
             (ALARMS as *mut u32).write_volatile((ALARMS as *const u32).read_volatile() + 1);
             return;
@@ -51,6 +61,30 @@ pub extern "C" fn on_signal(signal: i32, info: *const i32, _: u64) {
         if matches!(n, 4 | 7 | 8 | 11) && info.add(2).read() > 0 {
             let default = [0u64; 4];
             syscall(nr::RT_SIGACTION, [n, default.as_ptr() as u64, 0, 8, 0, 0]);
+        }
+    }
+}
+
+/// What the handler itself may use of a stack, bytes.
+const BELOW_HANDLER: u64 = 2048;
+
+/// Wipes what a handler left on an alternate stack: registers and addresses, which nobody promises (sigaltstack(2)). The
+/// stack may be gone or read-only by now, so the kernel writes for us: it refuses what cannot be written.
+pub fn wipe() {
+    // SAFETY: the agent's part of the arena.
+    let [from, to] = unsafe {
+        let used = (USED as *const [u64; 2]).read_volatile();
+        (USED as *mut [u64; 2]).write_volatile([0, 0]);
+        used
+    };
+    // Nobody can handle SIGKILL, so its action (rt_sigaction(2): handler, flags, restorer, mask) is all zeroes.
+    const SIGKILL: u64 = 9;
+    const ACTION: u64 = 32;
+    let mut at = to;
+    while at >= from + ACTION {
+        at -= ACTION;
+        if syscall(nr::RT_SIGACTION, [SIGKILL, 0, at, 8, 0, 0]) < 0 {
+            return;
         }
     }
 }

@@ -367,9 +367,7 @@ impl Plan<'_> {
         let mut current = first;
         loop {
             let idle = turn.idle.load(SeqCst);
-            while current <= last && self.table.is_settled(current) {
-                current += 1;
-            }
+            current = self.unsettled(current, last);
             if turn.ended.load(SeqCst) != 0 {
                 self.see_off(task);
                 return current;
@@ -381,6 +379,11 @@ impl Plan<'_> {
                 continue;
             }
             if self.died(task) {
+                // It may have come further meanwhile.
+                current = self.unsettled(current, last);
+                if current > last {
+                    return current;
+                }
                 // Killed by another one, it may be gone before its turn comes, or just after: it makes no difference.
                 let began = turn.at.load(SeqCst) == current as u32 + 1;
                 self.write(current, if began { STATE_DIED } else { STATE_MISSED });
@@ -400,6 +403,11 @@ impl Plan<'_> {
             }
             seen = current;
         }
+    }
+
+    /// The first call from `from` on that has no outcome yet, one behind `last` if all have.
+    fn unsettled(&self, from: usize, last: usize) -> usize {
+        (from..=last).find(|&call| !self.table.is_settled(call)).unwrap_or(last + 1)
     }
 
     /// Which of those that wait have returned.
@@ -454,8 +462,11 @@ impl Plan<'_> {
         if self.table.claim(call) {
             return crate::child::write_outcome(self.table, call, (state, 0), 0, None, &[]);
         }
-        // It is just being written: nothing may end before it is whole.
-        while !self.table.is_settled(call) {
+        // It is just being written: nothing may end before it is whole. Who writes it may have been killed, though.
+        for _ in 0..1000 {
+            if self.table.is_settled(call) {
+                return;
+            }
             sleep(20_000);
         }
     }

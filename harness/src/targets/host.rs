@@ -182,9 +182,17 @@ pub fn family(pid: i32) -> Vec<i32> {
     family
 }
 
+/// A text in /proc. A process gives itself any name, and its files have any, so not all of it need be UTF-8.
+///
+/// # Errors
+/// It cannot be read, as when the process is gone.
+pub fn proc_text(path: impl AsRef<Path>) -> std::io::Result<String> {
+    Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
+}
+
 /// A number of `/proc/PID/status`, such as `TracerPid:`.
 pub fn status(pid: i32, field: &str) -> Option<i32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let status = proc_text(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|l| l.strip_prefix(field))?.trim().parse().ok()
 }
 
@@ -196,7 +204,7 @@ pub fn status(pid: i32, field: &str) -> Option<i32> {
 /// The process cannot be looked at.
 pub fn native_agent(pid: i32) -> std::io::Result<Option<String>> {
     let exe = fs::read_link(format!("/proc/{pid}/exe"))?;
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let maps = proc_text(format!("/proc/{pid}/maps"))?;
     Ok(executable_agent(&maps, &exe.to_string_lossy()).map(str::to_owned))
 }
 
@@ -308,6 +316,7 @@ pub fn arguments(pid: i32) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn a_program_is_found_in_path_and_by_its_path() {
@@ -317,6 +326,17 @@ mod tests {
         assert_eq!(which(OsStr::new("/etc")), None);
         let lost = program(None, "no-such-layer", "install it").unwrap_err();
         assert_eq!(lost.to_string(), "`no-such-layer` is not here: install it");
+    }
+
+    #[test]
+    fn a_process_is_found_whatever_its_name_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join(OsStr::from_bytes(b"\xff) S 1\n"));
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = Command::new(&program).arg("3048").spawn().unwrap();
+        let found = family(std::process::id() as i32).contains(&(child.id() as i32));
+        child.kill().and_then(|()| child.wait()).unwrap();
+        assert!(found);
     }
 
     #[test]

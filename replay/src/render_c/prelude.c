@@ -30,6 +30,8 @@
 #define AT(offset) ((unsigned char *)(ARENA + (offset)))
 #define LOG ((volatile uint32_t *)ARENA)
 #define ALARMS (*(volatile uint32_t *)(ARENA + 1000))
+/* From where to where the last handler used an alternate stack. */
+#define USED ((volatile unsigned long *)(ARENA + 1008))
 
 enum state { NOTRUN, DONE, BLOCKED, SKIPPED, DIED, ABSENT };
 static const char *const state_names[] = { "not run", "done", "blocked", "skipped", "died", "absent" };
@@ -134,7 +136,12 @@ extern void plx_restorer(void);
 static void on_signal(int signal, siginfo_t *info, void *context)
 {
 	unsigned n = (unsigned)signal & 63;
-	(void)context;
+	const stack_t *stack = &((ucontext_t *)context)->uc_stack;
+	unsigned long low = (unsigned long)stack->ss_sp, here = (unsigned long)&n;
+	if (here - low < stack->ss_size) {
+		USED[0] = here - low > 2048 ? here - 2048 : low;
+		USED[1] = low + stack->ss_size;
+	}
 	if (n == SIGALRM) {
 		ALARMS++;
 		return;
@@ -147,6 +154,21 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 	if ((n == SIGILL || n == SIGBUS || n == SIGFPE || n == SIGSEGV) && info->si_code > 0) {
 		long action[4] = { 0, 0, 0, 0 };
 		raw(13, n, (long)action, 0, 8, 0, 0);
+	}
+}
+
+/*
+ * What a handler left on an alternate stack is nobody's promise: zeroes over it. The stack may be gone by now, so the
+ * kernel writes them: the action for SIGKILL, which nobody can handle.
+ */
+static void wipe(void)
+{
+	unsigned long from = USED[0], at = USED[1];
+	USED[0] = USED[1] = 0;
+	while (at >= from + 32) {
+		at -= 32;
+		if (raw(13, 9, 0, (long)at, 8, 0, 0) < 0)
+			return;
 	}
 }
 
@@ -336,6 +358,9 @@ static void run(int call, int have, enum op op, long nr, unsigned flags, const l
 	case STORE:
 		break;
 	}
+	if (flags & REWIND)
+		raw(8, a[0], 0, 0, 0, 0, 0);
+	wipe();
 	if (flags & BLOCKS) {
 		set_alarm(0);
 		if (ret == -EINTR && ALARMS > 0) {

@@ -74,7 +74,7 @@ impl CriuFreezer {
 
     /// Whether a process is in the agent's session, as those are that have the outside terminal.
     fn is_in_our_session(&self, pid: i32) -> bool {
-        let text = fs::read_to_string(self.root.join(format!("proc/{pid}/stat"))).unwrap_or_default();
+        let text = host::proc_text(self.root.join(format!("proc/{pid}/stat"))).unwrap_or_default();
         // Behind the name, in parentheses: state, parent, group, session (proc_pid_stat(5)).
         let session =
             text.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(3)?.parse().ok());

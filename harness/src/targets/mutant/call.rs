@@ -6,6 +6,7 @@
 //! so that an instance never shows a second fault.
 
 use super::notify::{self, Listener, Notice};
+use crate::targets::host;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
@@ -66,7 +67,7 @@ impl Call<'_> {
 
     /// The text of such a file.
     pub(super) fn proc_text(&self, name: &str) -> Result<String, Errno> {
-        let text = std::fs::read_to_string(self.proc(name)?).map_err(errno)?;
+        let text = host::proc_text(self.proc(name)?).map_err(errno)?;
         self.still_waits()?;
         Ok(text)
     }
