@@ -7,7 +7,7 @@ pub use fields::{FieldAt, fields_of};
 use crate::desc::{self, Desc, From, In, Kind, Op, Out, SField, Ty};
 use crate::probes;
 use crate::program::{Arg, Call, Program, ProgramError, ResRef};
-use crate::questions::{self, has_timeout, may_stop, names_standard_fd, opens};
+use crate::questions::{self, has_far_terminal, has_timeout, may_stop, names_standard_fd, opens};
 use crate::wire::{self, *};
 
 /// Where one stretch of a call's out bytes comes from.
@@ -90,6 +90,9 @@ pub fn compile(program: &Program, mode: Mode) -> Result<Code, CompileError> {
     }
     if mode.fork {
         flags |= PROG_FORK;
+    }
+    if has_far_terminal(program) {
+        flags |= PROG_FAR;
     }
     if may_stop(program) {
         flags |= PROG_STOP;

@@ -43,27 +43,40 @@ pub enum Meaning {
     Clock(Clk, Unit),
     /// An amount of CPU time: never compared, but bounded by the wall time of the program.
     Duration(Dur, Unit),
-    /// Equal on both sides where the file is of one of these types (`.1`, see [`file_types`]), as the low 16
-    /// bits of the `st_mode` at byte offset `.0` of the same struct say on both sides; else not compared. What
-    /// a size or a link count means depends on the type, and only the kernel's own answer says what a path or
-    /// a reused descriptor number really was.
-    ByType(u16, u16),
+    /// Equal on both sides where the two bytes at that offset of the same struct say on both sides that it means
+    /// something; else not compared. What a size or a link count means depends on the type, and only the kernel's own
+    /// answer says what a path or a reused descriptor number really was.
+    Where(u16, Given),
+    /// A device number (makedev(3)), 64 bits: equal on both sides, but which of the machine's pseudo-terminals it is
+    /// is nobody's promise.
+    Device,
     /// A size the kernel chooses (blocks, buffer sizes): compared only for being an error or not.
     SizeHint,
     /// Not compared.
     Opaque,
 }
 
-/// Sets of file types for [`Meaning::ByType`]: bit `st_mode >> 12 & 15` for each.
-pub mod file_types {
-    /// All but directories, whose sizes and link counts are the file system's choice.
-    pub const NOT_DIR: u16 = !(1 << 4);
-    /// All but devices, whose numbers and owners are up to who mounted them, and files of no type (eventfd, epoll and
-    /// their like), which the kernel's own root owns, whoever that is inside.
-    pub const NOT_DEV: u16 = !(1 << 2 | 1 << 6 | 1);
-    /// Whether a file of that `st_mode` is in the set.
-    pub const fn has(types: u16, mode: u16) -> bool {
-        types >> (mode >> 12) & 1 == 1
+/// What the two bytes say under which a field of the same struct means something ([`Meaning::Where`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// `st_mode`: no directory, whose size and link count are the file system's choice.
+    NotDirectory,
+    /// `st_mode`: no device, whose number and owner are up to who mounted it, and no file without a type (eventfd, epoll
+    /// and their like), which the kernel's own root owns, whoever that is inside.
+    NotDevice,
+    /// `sa_family`: the address of a UNIX socket. Another family's has its port there, which the kernel may choose.
+    Unix,
+}
+
+impl Given {
+    /// Whether these two bytes, as a number, say so.
+    pub const fn holds(self, word: u16) -> bool {
+        // stat(2): the type is in the upper four bits. socket(2): AF_UNIX is 1.
+        match self {
+            Given::NotDirectory => word >> 12 != 4,
+            Given::NotDevice => !matches!(word >> 12, 0 | 2 | 6),
+            Given::Unix => word == 1,
+        }
     }
 }
 

@@ -84,6 +84,14 @@ pub(crate) fn takes_text_raw(program: &Program) -> bool {
         })
 }
 
+/// Whether a terminal of the program's has another side that it may not hold: the outside one, or a new master, whose slave
+/// is opened only on demand.
+pub(crate) fn has_far_terminal(program: &Program) -> bool {
+    let master = |kind: Kind| matches!(kind, Kind::Fd(kinds) if kinds & desc::FD_PTM != 0);
+    program.needs() & desc::NEED_OUTER != 0
+        || program.calls.iter().any(|call| call.id.desc().makes.iter().any(|made| master(made.kind)))
+}
+
 /// Whether the program makes a FIFO: opening one waits for the other side (fifo(7)).
 pub(crate) fn makes_fifo(program: &Program) -> bool {
     program.calls.iter().any(|c| c.id.desc().base_name().starts_with("mknod"))

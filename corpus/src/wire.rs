@@ -133,6 +133,8 @@ pub const PROG_STOP: u32 = 16;
 pub const PROG_STD: u32 = 32;
 /// Starts tasks: a coordinator sees to the order of their calls (see the agent's `tasks.rs`).
 pub const PROG_TASKS: u32 = 64;
+/// Has a terminal whose other side nobody in the program holds, so that nothing flushes it (see the agent's `settle`).
+pub const PROG_FAR: u32 = 128;
 
 /// Most tasks of a program, the first one included.
 pub const MAX_TASKS: usize = 4;

@@ -158,7 +158,7 @@ fn struct_fields_lie_inside_and_apart() {
                     }
                     Meaning::Pid | Meaning::Fd => f.size == 4,
                     Meaning::Flags(_) => f.size <= 8,
-                    Meaning::ByType(mode, _) => f.size <= 8 && mode + 2 <= size,
+                    Meaning::Where(at, _) => f.size <= 8 && at + 2 <= size,
                     _ => true,
                 };
                 assert!(fits, "{where_}.{} has {} bytes", f.name, f.size);
@@ -290,12 +290,12 @@ fn what_belongs_to_the_agent_is_not_offered() {
 }
 
 #[test]
-fn file_types_follow_the_mode() {
-    assert!(!file_types::has(file_types::NOT_DIR, 0o040755));
-    assert!(file_types::has(file_types::NOT_DIR, 0o100644));
-    assert!(!file_types::has(file_types::NOT_DEV, 0o020620));
-    assert!(!file_types::has(file_types::NOT_DEV, 0o060600));
-    assert!(file_types::has(file_types::NOT_DEV, 0o010600));
+fn what_a_field_means_follows_the_mode() {
+    assert!(!Given::NotDirectory.holds(0o040755));
+    assert!(Given::NotDirectory.holds(0o100644));
+    assert!(!Given::NotDevice.holds(0o020620));
+    assert!(!Given::NotDevice.holds(0o060600));
+    assert!(Given::NotDevice.holds(0o010600));
 }
 
 #[test]

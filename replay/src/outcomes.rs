@@ -115,7 +115,7 @@ pub fn show_outcome(desc: &Desc, outcome: &Outcome) -> String {
 
 /// Whether values of that meaning are compared by value.
 fn is_compared(meaning: Meaning) -> bool {
-    matches!(meaning, Meaning::Exact | Meaning::Flags(_) | Meaning::Fd | Meaning::ByType(..))
+    matches!(meaning, Meaning::Exact | Meaning::Flags(_) | Meaning::Fd | Meaning::Device | Meaning::Where(..))
 }
 
 fn field_rows(desc: &Desc, spans: &[Span], native: &Outcome, target: &Outcome) -> Vec<FieldRow> {

@@ -33,8 +33,10 @@ impl Meaning {
                 "CPU time of waited-for children, bounded by the wall time"
             }
             Meaning::Duration(..) => "CPU time, bounded by the wall time",
-            Meaning::ByType(_, types) if types == file_types::NOT_DIR => "equal unless it is a directory's",
-            Meaning::ByType(..) => "equal unless it is a device's or a nameless file's",
+            Meaning::Where(_, Given::NotDirectory) => "equal unless it is a directory's",
+            Meaning::Where(_, Given::NotDevice) => "equal unless it is a device's or a nameless file's",
+            Meaning::Where(_, Given::Unix) => "equal if it is a UNIX socket's",
+            Meaning::Device => "a device number, equal but for which pseudo-terminal",
             Meaning::SizeHint => "a size or number that the kernel chooses, not compared",
             Meaning::Opaque => "not promised, not compared",
         };

@@ -5,44 +5,44 @@
 use super::shapes::*;
 use crate::args;
 use crate::consts::*;
-use crate::desc::file_types::{NOT_DEV, NOT_DIR};
 use crate::desc::*;
-use Meaning::{ByType, Exact, Inode, Opaque, SizeHint};
+use Given::{NotDevice, NotDirectory};
+use Meaning::{Device, Exact, Inode, Opaque, SizeHint, Where};
 
 /// `struct stat`. Its times vary and are left out; `utimensat` is seen by its errors only.
 const STAT_OUT: &[OField] = &[
     of("st_dev", 0, 8, Opaque),
     of("st_ino", 8, 8, Inode),
-    of("st_nlink", 16, 8, ByType(24, NOT_DIR)),
+    of("st_nlink", 16, 8, Where(24, NotDirectory)),
     of("st_mode", 24, 4, Exact),
     // A device may be the host's, and its owner unmapped; a devpts mount gives its terminals a group of its own.
-    of("st_uid", 28, 4, ByType(24, NOT_DEV)),
-    of("st_gid", 32, 4, ByType(24, NOT_DEV)),
-    of("st_rdev", 40, 8, ByType(24, NOT_DEV)),
-    of("st_size", 48, 8, ByType(24, NOT_DIR)),
+    of("st_uid", 28, 4, Where(24, NotDevice)),
+    of("st_gid", 32, 4, Where(24, NotDevice)),
+    of("st_rdev", 40, 8, Where(24, NotDevice)),
+    of("st_size", 48, 8, Where(24, NotDirectory)),
     of("st_blksize", 56, 8, SizeHint),
     of("st_blocks", 64, 8, SizeHint),
 ];
 const STAT_SIZE: u16 = 144;
 /// The same of a null-like device, whose number is a constant of Linux
 /// (Documentation/admin-guide/devices.txt).
-const STAT_DEV_OUT: &[OField] = &[of("st_mode", 24, 4, Exact), of("st_rdev", 40, 8, Exact)];
+const STAT_DEV_OUT: &[OField] = &[of("st_mode", 24, 4, Exact), of("st_rdev", 40, 8, Device)];
 /// `struct statx` where the basic fields were asked for. A file system may report more than was asked, in
 /// `stx_mask` and in `stx_attributes`, so both are its own.
 const STATX_OUT: &[OField] = &[
     of("stx_mask", 0, 4, Opaque),
     of("stx_blksize", 4, 4, SizeHint),
     of("stx_attributes", 8, 8, Opaque),
-    of("stx_nlink", 16, 4, ByType(28, NOT_DIR)),
-    of("stx_uid", 20, 4, ByType(28, NOT_DEV)),
-    of("stx_gid", 24, 4, ByType(28, NOT_DEV)),
+    of("stx_nlink", 16, 4, Where(28, NotDirectory)),
+    of("stx_uid", 20, 4, Where(28, NotDevice)),
+    of("stx_gid", 24, 4, Where(28, NotDevice)),
     of("stx_mode", 28, 2, Exact),
     // Its device is not looked at, and without that it names nothing.
     of("stx_ino", 32, 8, Opaque),
-    of("stx_size", 40, 8, ByType(28, NOT_DIR)),
+    of("stx_size", 40, 8, Where(28, NotDirectory)),
     of("stx_blocks", 48, 8, SizeHint),
-    of("stx_rdev_major", 128, 4, ByType(28, NOT_DEV)),
-    of("stx_rdev_minor", 132, 4, ByType(28, NOT_DEV)),
+    of("stx_rdev_major", 128, 4, Where(28, NotDevice)),
+    of("stx_rdev_minor", 132, 4, Where(28, NotDevice)),
 ];
 /// Where only some fields were asked for, the others may be anything.
 const STATX_ANY_OUT: &[OField] = &[of("stx_mask", 0, 4, Opaque)];

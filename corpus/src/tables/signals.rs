@@ -6,6 +6,7 @@ use super::shapes::*;
 use crate::args;
 use crate::consts::*;
 use crate::desc::*;
+use crate::names::SIGNALS;
 use crate::wire;
 use Meaning::{Address, Exact, Flags, Opaque};
 
@@ -55,8 +56,21 @@ const fn signal(name: &'static str, nr: u32, args: &'static [ArgDesc]) -> Desc {
 }
 
 /// The agent's signal log (`wire::SIGNAL_LOG`).
-const LOG_OUT: &[OField] =
-    &[of("counts", 0, 256, Exact), of("deliveries", 256, 4, Exact), of("order", 260, 60, Exact)];
+const LOG_OUT: &[OField] = &log_fields();
+/// A count for each standard signal, one for the real-time ones together, all deliveries, and their order.
+const fn log_fields() -> [OField; SIGNALS.len() + 3] {
+    const ALL: usize = SIGNALS.len();
+    let mut fields = [of("deliveries", 256, 4, Exact); ALL + 3];
+    let mut k = 0;
+    while k < ALL {
+        fields[k] = of(SIGNALS[k], 4 * (k as u16 + 1), 4, Exact);
+        k += 1;
+    }
+    let first = 4 * (ALL as u16 + 1);
+    fields[ALL] = of("real-time signals", first, 256 - first, Exact);
+    fields[ALL + 2] = of("order", 260, 60, Exact);
+    fields
+}
 const LOG_SIZE: u16 = wire::SIGNAL_LOG as u16;
 
 /// The table.

@@ -27,7 +27,8 @@ const UN_SIZE: u16 = 110;
 /// How much of the address counts: all, the family alone (autobind), too little, too much.
 const UN_LEN: Ty = Ty::OneOf(&[110, 110, 110, 110, 110, 110, 110, 110, 110, 2, 10, 0, 1, 111, u64::MAX]);
 /// The first byte of the path: a name that the kernel chooses (autobind, unix(7)) is abstract, and its digits are free.
-const UN_OUT: &[OField] = &[of("sun_family", 0, 2, Exact), of("sun_path", 2, 1, Exact)];
+const UN_OUT: &[OField] =
+    &[of("sun_family", 0, 2, Exact), of("sun_path", 2, 1, Meaning::Where(0, Given::Unix))];
 /// `struct sockaddr_in` with port 0: the kernel chooses one at bind.
 const IN_ANY: &[SField] =
     &[sf("sin_family", 0, 2, Ty::Enum(&FAMILY)), sf("sin_addr", 4, 4, Ty::Enum(&IN_ADDR))];

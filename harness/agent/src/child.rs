@@ -332,7 +332,7 @@ impl<'a> Run<'a> {
         let clocks = before.map(|(mono, real)| [mono, self.now(1), real, self.now(0)]);
         if flags & INS_SETTLE != 0 {
             shared().stirred.store(1, SeqCst);
-            world::settle(self.program.vdso);
+            world::settle(self.program.vdso, self.program.header.flags & PROG_FAR != 0);
         }
         self.outcome(state, ret, clocks, if state == STATE_DONE && !is_error(ret) { outs } else { &[] });
     }

@@ -20,7 +20,6 @@ const TIOCSPGRP: u64 = 0x5410;
 const F_GETFD: u64 = 1;
 const F_SETFD: u64 = 2;
 const F_SETFL: u64 = 4;
-const F_SETOWN: u64 = 8;
 const F_SETSIG: u64 = 10;
 const F_OFD_SETLK: u64 = 37;
 const FD_CLOEXEC: u64 = 1;
@@ -28,10 +27,6 @@ const FD_CLOEXEC: u64 = 1;
 /// `SIGHUP`, `SIGINT`, `SIGQUIT`, `SIGTSTP`, `SIGTTIN`, `SIGTTOU`: what a terminal sends. Blocked in the agent for good,
 /// since one that was typed for a program may arrive after it.
 const FROM_TERMINALS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 19 | 1 << 20 | 1 << 21;
-
-fn fcntl(fd: i32, command: u64, arg: u64) -> i64 {
-    syscall(nr::FCNTL, [fd as u64, command, arg, 0, 0, 0])
-}
 
 /// Takes a terminal that came with us, as `FD_TERMINAL` says. Whether the agent's pipes are where they belong.
 pub fn adopt() -> bool {

@@ -59,6 +59,7 @@ pub mod nr {
     pub const RT_SIGQUEUEINFO: u64 = 129;
     pub const RT_TGSIGQUEUEINFO: u64 = 297;
     pub const PIDFD_SEND_SIGNAL: u64 = 424;
+    pub const EVENTFD2: u64 = 290;
     pub const GETDENTS64: u64 = 217;
     pub const TGKILL: u64 = 234;
     pub const WAITID: u64 = 247;
@@ -99,6 +100,11 @@ pub fn close(fd: i64) {
 pub fn ioctl(fd: i64, command: u64, arg: u64) -> i64 {
     syscall(nr::IOCTL, [fd as u64, command, arg, 0, 0, 0])
 }
+
+pub fn fcntl(fd: i32, command: u64, arg: u64) -> i64 {
+    syscall(nr::FCNTL, [fd as u64, command, arg, 0, 0, 0])
+}
+pub const F_SETOWN: u64 = 8;
 
 /// Sleeps for less than a second, or until a signal comes.
 pub fn sleep(ns: u64) {

@@ -9,7 +9,7 @@ use crate::arch;
 use crate::child::{Program, Run};
 use crate::signals::SIGALRM;
 use crate::shared::{shared, Table, Turn};
-use crate::sys::{mask, nr, sleep, syscall, SIG_SETMASK};
+use crate::sys::{close, fcntl, mask, nr, sleep, syscall, F_SETOWN, SIG_SETMASK};
 use crate::wire::*;
 use crate::{take, take_u32};
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -272,6 +272,19 @@ extern "C" fn coordinator(program: u64) -> ! {
     }
 }
 
+/// Waits until the number of a thread that is gone names nobody any more. Linux takes the thread out of the process first
+/// and frees its number later (release_task in kernel/exit.c), and what looks numbers up alone sees that: F_SETOWN.
+fn forgotten(id: u64) {
+    let file = syscall(nr::EVENTFD2, [0; 6]);
+    for _ in 0..100 {
+        if fcntl(file as i32, F_SETOWN, id) < 0 {
+            break;
+        }
+        sleep(20_000);
+    }
+    close(file);
+}
+
 impl Plan<'_> {
     /// Which task makes which call.
     fn read(&mut self) {
@@ -352,9 +365,12 @@ impl Plan<'_> {
         for _ in 0..1000 {
             let gone = if process { self.died(task) } else { syscall(nr::TGKILL, [pid, id, 0, 0, 0, 0]) != 0 };
             if gone {
-                return;
+                break;
             }
             sleep(20_000);
+        }
+        if !process {
+            forgotten(id);
         }
     }
 

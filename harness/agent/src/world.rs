@@ -223,8 +223,8 @@ pub fn open_terminal() -> (u64, i64) {
 /// flushes what was written at its other side, unless something can be read there already (n_tty_poll calls
 /// tty_buffer_flush_work). Each is polled twice over, since an echo comes back. Where something can be read the
 /// worker is given a moment instead: what it still does (a signal, an echo) is then done with near certainty, and
-/// confirmation sorts the rest out.
-pub fn settle(vdso: &Vdso) {
+/// confirmation sorts the rest out. So it is with a terminal whose other side is `far`, not among the descriptors.
+pub fn settle(vdso: &Vdso, far: bool) {
     let begin = vdso.now(MONOTONIC);
     const COUNT: usize = 12;
     let mut fds = [0u64; 2 * COUNT];
@@ -234,7 +234,9 @@ pub fn settle(vdso: &Vdso) {
     }
     let ready = syscall(nr::POLL, [fds.as_mut_ptr() as u64, 2 * COUNT as u64, 0, 0, 0, 0]);
     const POLLIN: u64 = 1 << 48;
-    if ready > 0 && fds[..COUNT].iter().any(|fd| fd & POLLIN != 0) {
+    if far {
+        sleep_since(begin, 100_000, vdso);
+    } else if ready > 0 && fds[..COUNT].iter().any(|fd| fd & POLLIN != 0) {
         sleep_since(begin, 20_000, vdso);
     }
 }
@@ -258,7 +260,7 @@ pub fn settle_for_good(vdso: &Vdso) {
     let mut before = None;
     for _ in 0..ROUNDS {
         let begin = vdso.now(MONOTONIC);
-        settle(vdso);
+        settle(vdso, false);
         let now = Some(queued(&mut ask));
         // Nothing that has a queue: nothing to wait for.
         if now == before || ask == 0 {

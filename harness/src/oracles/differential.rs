@@ -249,13 +249,10 @@ fn compare_fields(
             let dev = f.at - f.field.off as usize;
             (x, y) = (file_id(&native.out, dev, x), file_id(&target.out, dev, y));
         }
-        // Which of the machine's pseudo-terminals the outside one is, is nobody's promise.
-        if f.field.name == "st_rdev" && is_pty(x) && is_pty(y) {
-            continue;
-        }
-        if let Meaning::ByType(mode_at, types) = f.field.meaning {
-            let base = f.at - f.field.off as usize;
-            if ![native, target].iter().all(|o| has_type(&o.out, base + mode_at as usize, types)) {
+        if let Meaning::Where(at, given) = f.field.meaning {
+            let at = f.at - f.field.off as usize + at as usize;
+            let word_at = |o: &Outcome| o.out.get(at..at + 2).map(|bytes| word(bytes) as u16);
+            if ![native, target].iter().all(|o| word_at(o).is_some_and(|word| given.holds(word))) {
                 continue;
             }
         }
@@ -339,7 +336,8 @@ fn differ(meaning: Meaning, a: u64, b: u64, size: usize, names: &mut Renaming) -
     }
     match meaning {
         Meaning::Fd => Some(SHIFTED.into()),
-        Meaning::Exact | Meaning::Text | Meaning::ByType(..) => Some(
+        Meaning::Device if is_pty(a) && is_pty(b) => None,
+        Meaning::Exact | Meaning::Text | Meaning::Device | Meaning::Where(..) => Some(
             match (a, b) {
                 (0, _) => "zero became something",
                 (_, 0) => "something became zero",
@@ -387,11 +385,6 @@ fn near(a: &[u8], b: &[u8]) -> bool {
     const MOST: u64 = 1 << 32;
     let [a, b] = [a, b].map(|of| word(&of[..8]));
     a.max(b) > MOST || a.abs_diff(b) <= SLACK
-}
-
-/// Whether the `st_mode` at that place is of one of the types (`desc::file_types`).
-fn has_type(out: &[u8], mode_at: usize, types: u16) -> bool {
-    out.get(mode_at..mode_at + 2).is_some_and(|mode| types >> (word(mode) >> 12 & 15) & 1 == 1)
 }
 
 /// A 32-bit value as the signed number it is.

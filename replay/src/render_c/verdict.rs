@@ -78,7 +78,7 @@ fn kind(meaning: Meaning, name: &str, tables: &mut Tables) -> (&'static str, Str
     match meaning {
         // The handler's address is another one here than in the agent.
         Meaning::Exact if name == "sa_handler" => ("HANDLED", none()),
-        Meaning::Exact | Meaning::Fd | Meaning::ByType(..) => ("EXACT", none()),
+        Meaning::Exact | Meaning::Fd | Meaning::Device | Meaning::Where(..) => ("EXACT", none()),
         Meaning::Flags(set) => ("FLAGS", tables.name(set)),
         _ => ("FREE", none()),
     }
