@@ -1,6 +1,8 @@
 //! Native against native must stay silent, program by program.
 
+use parallax_corpus::compile::{Mode, compile};
 use parallax_corpus::text::parse;
+use parallax_harness::oracles::repeat;
 use parallax_harness::pair::{Isolation, Pair, RunOptions};
 use parallax_harness::target::Slot;
 use parallax_harness::targets::native::Native;
@@ -69,5 +71,50 @@ fn no_program_changes_the_world_of_the_next() {
     let before = answers(&mut pair, "getpid()\n");
     for vandal in VANDALS {
         assert_eq!(answers(&mut pair, vandal), before, "after\n{vandal}");
+    }
+}
+
+/// Programs that say nothing that is promised if the harness looks at the wrong moment or the wrong thing.
+const TELLTALES: &[(&str, &str)] = &[
+    (
+        "a forked task that dies in its last call",
+        "r0 = task$process()\n@1 inotify_init1(IN_NONBLOCK)\ngetpid()\n@1 r1 = openat$append(\"d1\", 1023)\n\
+         @1 r2 = mmap$file_shared(PAGE1, LEN_1P, PROT_READ|PROT_WRITE, r1, 0)\n@1 poke(r2, 0, 0x2000)\n",
+    ),
+    (
+        "what a handler leaves on an alternate stack",
+        "r1 = mmap$private(PAGE4, LEN_4P, PROT_READ|PROT_WRITE)\nsigaltstack({r1, 0, 0x4000}, out)\n\
+         rt_sigaction$set(SIGUSR1, {HANDLER, SA_ONSTACK, {}})\nr2 = gettid()\ntkill(r2, SIGUSR1)\nsignal_log(out)\n",
+    ),
+    (
+        "how far a text with pids was read",
+        "r0 = openat$status(O_NONBLOCK)\nread$lines(r0, out[2048])\nr2 = openat$fdinfo3(O_RDONLY)\n\
+         read$lines(r2, out[2048])\n",
+    ),
+    (
+        "a port where a path would be",
+        "r0 = socket$tcp(SOCK_STREAM, 0)\nbind$in(r0, {AF_INET, LOOPBACK}, 16)\nlisten(r0, 5)\n\
+         r1 = getsockname$in(r0, out, {16})\nr2 = socket$tcp(SOCK_STREAM, 0)\n\
+         connect$in(r2, {r1, LOOPBACK}, 16)\ngetsockname$un(r2, out, {8})\n",
+    ),
+    (
+        "a key that kills, typed by a call that is for files",
+        "openat$tty(O_RDWR|O_NONBLOCK)\npwritev2$append(3, [\"\\x1c\"], -1)\npipe(out)\nsocketpair$nonblock(out)\n",
+    ),
+];
+
+#[test]
+fn what_nobody_promises_is_not_looked_at() {
+    let mut pair = Pair::start(Arc::new(Native), Slot::default()).unwrap();
+    let mode = Mode { fork: true, block_us: RunOptions::PATIENT.block_us, probes: true };
+    for (what, text) in TELLTALES {
+        let program = parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let code = compile(&program, mode).unwrap();
+        let results = pair.run(&vec![program; 30], RunOptions::PATIENT).unwrap();
+        // Each side and each run against the first one.
+        let first = results[0].native.clone();
+        for trace in results.iter().flat_map(|r| [&r.native, &r.target]) {
+            assert!(repeat::same(&code, &first, trace), "{what}:\n{text}\n{first:#?}\n{trace:#?}");
+        }
     }
 }
