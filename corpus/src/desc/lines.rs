@@ -18,6 +18,9 @@ pub enum Rest {
     Signals,
     /// Octal open flags, equal but for `O_LARGEFILE`, which 64-bit programs neither ask for nor see.
     OpenFlags,
+    /// What a task does, a letter and a word. Running and sleeping are the same: the file is of the first task, which may
+    /// do either while another one reads it.
+    Activity,
 }
 
 /// Bits of a set that are not compared.
@@ -25,7 +28,7 @@ impl Rest {
     /// Its numbers' base and their free bits; `None` for words.
     pub fn number(self) -> Option<(u32, u64)> {
         match self {
-            Rest::Words => None,
+            Rest::Words | Rest::Activity => None,
             Rest::Signals => Some((16, 1 << 13)),
             Rest::OpenFlags => Some((8, 0o100000)),
         }
@@ -41,6 +44,9 @@ impl Line {
         })?;
         let rest = String::from_utf8_lossy(rest);
         let words: Vec<&str> = rest.trim_start_matches(':').split_whitespace().collect();
+        if self.rest == Rest::Activity && matches!(words.first(), Some(&("R" | "S"))) {
+            return Some("R (running) or S (sleeping)".to_owned());
+        }
         let (Some((base, free)), [word]) = (self.rest.number(), &words[..]) else {
             return Some(words.join(" "));
         };
@@ -68,6 +74,16 @@ mod tests {
         Line { key: "Max open files", rest: Rest::Words },
         Line { key: "Sig", rest: Rest::Words },
     ];
+
+    #[test]
+    fn a_task_that_sleeps_is_as_good_as_one_that_runs_but_not_as_one_that_is_stopped() {
+        let state = Line { key: "State", rest: Rest::Activity };
+        let [running, sleeping, stopped] =
+            ["State:\tR (running)\n", "State:\tS (sleeping)\n", "State:\tT (stopped)\n"]
+                .map(|text| state.value(text.as_bytes()));
+        assert_eq!(running, sleeping);
+        assert_eq!(stopped.as_deref(), Some("T (stopped)"));
+    }
 
     #[test]
     fn a_line_is_found_by_its_whole_key_and_compared_in_the_form_of_what_it_says() {

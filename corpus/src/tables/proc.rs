@@ -13,7 +13,7 @@ use Meaning::{Exact, Fd};
 const LINES: &[Line] = &[
     words("Name"),
     words("Umask"),
-    words("State"),
+    Line { key: "State", rest: Rest::Activity },
     words("Threads"),
     signals("SigPnd"),
     signals("ShdPnd"),

@@ -290,7 +290,7 @@ impl<'a> Run<'a> {
                 0
             }
             OP_SPAWN => spawn(args[0], args[1]),
-            OP_STOP => stop::stop(args[0]),
+            OP_STOP => stop::stop(args[0], self.program.has_tasks()),
             OP_PEEK => {
                 // SAFETY: the destination is the program's own out buffer.
                 unsafe {
@@ -325,10 +325,8 @@ impl<'a> Run<'a> {
         }
         if self.program.has_tasks() {
             tasks::let_others(self.program, op, number);
-        } else {
-            // Of several tasks the handler's own would have to be found.
-            wipe();
         }
+        wipe();
         let clocks = before.map(|(mono, real)| [mono, self.now(1), real, self.now(0)]);
         if flags & INS_SETTLE != 0 {
             shared().stirred.store(1, SeqCst);

@@ -10,8 +10,8 @@ const LOG_ORDER: u64 = ARENA + 256;
 const LOG_BYTES: u64 = ARENA + 260;
 const LOG_KEPT: u32 = 60;
 const ALARMS: u64 = ARENA + 1000;
-/// From where to where the last handler used another stack than the program's; 0 if none did.
-const USED: u64 = ARENA + 1008;
+/// From where to where the last handler used another stack than the program's; 0 if none did. Behind it the thread.
+const USED: u64 = ARENA + 1000 - 24;
 pub const SIGALRM: u64 = 14;
 
 /// Arms the block timer, again and again every `us` (a single shot could come before the call has begun to
@@ -42,7 +42,8 @@ pub extern "C" fn on_signal(signal: i32, info: *const i32, context: *const u64) 
         let here = &raw const n as u64;
         if here.wrapping_sub(stack) < size {
             let from = stack.max(here.saturating_sub(BELOW_HANDLER));
-            (USED as *mut [u64; 2]).write_volatile([from, stack.saturating_add(size)]);
+            let thread = syscall(nr::GETTID, [0; 6]) as u64;
+            (USED as *mut [u64; 3]).write_volatile([from, stack.saturating_add(size), thread]);
         }
         if n == SIGALRM {
             (ALARMS as *mut u32).write_volatile((ALARMS as *const u32).read_volatile() + 1);
@@ -72,11 +73,13 @@ const BELOW_HANDLER: u64 = 2048;
 /// stack may be gone or read-only by now, so the kernel writes for us: it refuses what cannot be written.
 pub fn wipe() {
     // SAFETY: the agent's part of the arena.
-    let [from, to] = unsafe {
-        let used = (USED as *const [u64; 2]).read_volatile();
-        (USED as *mut [u64; 2]).write_volatile([0, 0]);
-        used
-    };
+    let [from, to, thread] = unsafe { (USED as *const [u64; 3]).read_volatile() };
+    // Another thread's handler may still be at work.
+    if to == 0 || thread != syscall(nr::GETTID, [0; 6]) as u64 {
+        return;
+    }
+    // SAFETY: as above.
+    unsafe { (USED as *mut [u64; 3]).write_volatile([0; 3]) };
     // Nobody can handle SIGKILL, so its action (rt_sigaction(2): handler, flags, restorer, mask) is all zeroes.
     const SIGKILL: u64 = 9;
     const ACTION: u64 = 32;

@@ -10,15 +10,17 @@ use core::sync::atomic::Ordering::SeqCst;
 
 const PAGE: usize = 4096;
 const SIGSTOP: u64 = 19;
+const SIGCONT: u64 = 18;
 
 /// The dump and restore point. Returns the number of pages that changed, and from bit `STOP_LOST` on the number of
 /// registers; neither must have.
-pub fn stop(fill: u64) -> i64 {
+pub fn stop(fill: u64, with_tasks: bool) -> i64 {
     let mut before = [0u64; ARENA_SIZE / PAGE];
     for (page, digest) in before.iter_mut().enumerate() {
         *digest = digest_page(page);
     }
     let pid = syscall(nr::GETPID, [0; 6]) as u64;
+    let waited = is_pending(SIGCONT);
     // Whoever freezes us freezes them as well, and interrupts what they wait in: so does this everywhere.
     tasks::halt_processes();
     shared().stopping.store(1, SeqCst);
@@ -30,8 +32,30 @@ pub fn stop(fill: u64) -> i64 {
     };
     shared().stopping.store(0, SeqCst);
     tasks::continue_processes();
+    if with_tasks && !waited {
+        forget_continued();
+    }
     let changed = before.iter().enumerate().filter(|(page, digest)| digest_page(*page) != **digest);
     changed.count() as i64 | lost << STOP_LOST
+}
+
+fn is_pending(signal: u64) -> bool {
+    let mut set = 0u64;
+    syscall(nr::RT_SIGPENDING, [&mut set as *mut u64 as u64, 8, 0, 0, 0, 0]);
+    set >> (signal - 1) & 1 != 0
+}
+
+/// Takes the signal that continued us, if nobody has asked for it: where it is blocked here and not in another task, it
+/// waits for whichever of the two comes first.
+fn forget_continued() {
+    let mut action = [0u64; 4];
+    syscall(nr::RT_SIGACTION, [SIGCONT, 0, action.as_mut_ptr() as u64, 8, 0, 0]);
+    // SIG_DFL and SIG_IGN are 0 and 1.
+    if action[0] <= 1 && is_pending(SIGCONT) {
+        let (set, at_once) = (1u64 << (SIGCONT - 1), [0u64; 2]);
+        let (set, time) = (&set as *const u64 as u64, at_once.as_ptr() as u64);
+        syscall(nr::RT_SIGTIMEDWAIT, [set, 0, time, 8, 0, 0]);
+    }
 }
 
 fn digest_page(page: usize) -> u64 {

@@ -59,6 +59,8 @@ pub mod nr {
     pub const RT_SIGQUEUEINFO: u64 = 129;
     pub const RT_TGSIGQUEUEINFO: u64 = 297;
     pub const PIDFD_SEND_SIGNAL: u64 = 424;
+    pub const RT_SIGPENDING: u64 = 127;
+    pub const RT_SIGTIMEDWAIT: u64 = 128;
     pub const EVENTFD2: u64 = 290;
     pub const GETDENTS64: u64 = 217;
     pub const TGKILL: u64 = 234;
