@@ -321,3 +321,12 @@ fn every_entry_says_in_words_what_comes_out_since_when_and_where_that_is_written
         }
     }
 }
+
+#[test]
+fn what_writes_to_any_descriptor_may_write_to_a_terminal() {
+    // Those that need a position never do (pwrite(2): ESPIPE).
+    const WRITERS: [&str; 5] = ["write", "writev", "pwritev2", "sendfile", "splice"];
+    let writers = tables::all().iter().filter(|d| WRITERS.contains(&d.base_name()));
+    let forgetful: Vec<_> = writers.filter(|d| !d.settle).map(|d| d.name).collect();
+    assert!(forgetful.is_empty(), "{forgetful:?}");
+}

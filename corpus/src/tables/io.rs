@@ -43,7 +43,7 @@ pub const CALLS: &[Desc] = &[
         .weight(6),
     gives("write", 1, args!["fd": Ty::Fd(STREAMS), "buf": in_bytes(512), "count": Ty::Len(1)]).weight(8),
     io("write$file", 1, args!["fd": Ty::Fd(NODES), "buf": in_bytes(4096), "count": Ty::Len(1)])
-        .blocks()
+        .settles().blocks()
         .weight(6),
     io(
         "pread64",
@@ -158,7 +158,7 @@ pub const CALLS: &[Desc] = &[
             "count": COUNTS,
         ],
     )
-    .blocks(),
+    .settles().blocks(),
     io(
         "sendfile$off",
         40,
@@ -167,7 +167,7 @@ pub const CALLS: &[Desc] = &[
             "count": COUNTS,
         ],
     )
-    .blocks(),
+    .settles().blocks(),
     io(
         "splice",
         275,
@@ -177,7 +177,7 @@ pub const CALLS: &[Desc] = &[
             "flags": Ty::Flags(&SPLICE),
         ],
     )
-    .blocks().since("2.6.17"),
+    .settles().blocks().since("2.6.17"),
     io(
         "splice$from",
         275,
@@ -186,7 +186,7 @@ pub const CALLS: &[Desc] = &[
             "len": COUNTS, "flags": Ty::Flags(&SPLICE),
         ],
     )
-    .blocks()
+    .settles().blocks()
     .weight(3).since("2.6.17"),
     io(
         "splice$to",
@@ -196,7 +196,7 @@ pub const CALLS: &[Desc] = &[
             "len": COUNTS, "flags": Ty::Flags(&SPLICE),
         ],
     )
-    .blocks()
+    .settles().blocks()
     .weight(3).since("2.6.17"),
     // The pages are the arena's: what they hold when the pipe is read is what they hold then, so nothing may write to
     // them after (vmsplice(2) says so), and nothing does.
