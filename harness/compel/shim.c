@@ -377,10 +377,13 @@ static enum step examine(pid_t pid, enum kind kind, uint32_t flags, struct look 
 		if (kind == KIND_INFECT)
 			failed = infect(&patient, before->thread[0].inside, flags);
 		spoil_outside(&patient, flags >> FLAG_SPOIL_SHIFT & 0xff);
-		if (!failed && look_at(after, pid, patient.tid, patient.threads, flags, before))
-			failed = STEP_LOOK;
-		if (!failed)
-			look_compare(before, after, flags, found);
+		/* Who gives up half way may have put everything back. */
+		if (!failed || failed == STEP_INFECT) {
+			if (look_at(after, pid, patient.tid, patient.threads, flags, before))
+				failed = failed ? failed : STEP_LOOK;
+			else if (look_compare(before, after, flags, found), failed && !found->count)
+				failed = STEP_DECLINE;
+		}
 	}
 	if (resume(&patient, flags, found) && !failed)
 		failed = STEP_RESUME;

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 
 enum kind {
 	KIND_HELLO = 1,	 /* the answer's log names the versions */
@@ -40,6 +40,7 @@ enum step {
 	STEP_CURE = 6,	  /* it did not get out */
 	STEP_RESUME = 7,  /* the process was not put back as it was */
 	STEP_REQUEST = 8, /* not a request */
+	STEP_DECLINE = 9, /* the parasite did not get in, and the process is as it was */
 };
 
 /* Where something changed. */

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 pub use difference::{Area, Difference};
 
 /// The protocol's version, the helper's first word.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 const HEADER: usize = 32;
 const ENTRY: usize = 32;
 /// Most differences an answer lists, and most bytes of its log.
@@ -76,10 +76,12 @@ pub enum Step {
     Resume = 7,
     /// The helper does not know the request.
     Request = 8,
+    /// The parasite did not get in, and the process is as it was.
+    Decline = 9,
 }
 
 impl Step {
-    const ALL: [Step; 8] = [
+    const ALL: [Step; 9] = [
         Step::Stop,
         Step::Look,
         Step::Prepare,
@@ -88,11 +90,12 @@ impl Step {
         Step::Cure,
         Step::Resume,
         Step::Request,
+        Step::Decline,
     ];
 
-    /// Whether the process is as it was: nothing has been put into it.
+    /// Whether the process is as it was: nothing has been put into it, or all of it was taken out.
     pub fn is_untouched(self) -> bool {
-        matches!(self, Step::Stop | Step::Look | Step::Prepare | Step::Request)
+        matches!(self, Step::Stop | Step::Look | Step::Prepare | Step::Request | Step::Decline)
     }
 }
 

@@ -321,3 +321,23 @@ fn a_hundred_thousand_infections_without_a_false_alarm() {
         assert!(seen.is_empty(), "{seen:#?}");
     }
 }
+
+#[test]
+fn a_program_that_has_no_room_for_the_parasite_is_refused_and_stays_as_it_was() {
+    let Some(target) = target("compel") else { return };
+    let mut instance = target.start(&Slot::default()).expect("it starts");
+    host::hello(instance.as_mut(), "compel", PATIENCE).expect("hello");
+    for (text, why) in [
+        ("setrlimit$nofile({0, NOFILE_MAX})\ncheckpoint()\n", "Too many open files"),
+        (
+            "mlockall(MCL_FUTURE)\nmmap$private(PAGE3, LEN_2P, 0)\ntask$thread()\ncheckpoint()\n",
+            "mmap() failed",
+        ),
+    ] {
+        let trace = run(instance.as_mut(), text);
+        let [mishap] = &trace.mishaps[..] else { panic!("{text}{trace:#?}") };
+        // As it was: `judge` has looked.
+        assert_eq!(mishap.fate, Fate::Refused, "{text}{mishap:?}");
+        assert!(mishap.reason.contains(why), "{text}{mishap:?}");
+    }
+}

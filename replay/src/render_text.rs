@@ -95,7 +95,7 @@ pub fn sentence(finding: &Finding, target: &str) -> String {
         Class::Unsupported | Class::VersionSkew if kind == "unsupported" => {
             format!("{target} does not have {name}: Linux gives {native}, {target} {theirs}")
         }
-        Class::Refusal => format!("{target} refuses to dump the program: {kind}"),
+        Class::Refusal => format!("{target} refuses the program at a checkpoint: {kind}"),
         Class::Hang => format!("{target} hangs at {name}"),
         Class::Crash => format!("{target} dies at {name}"),
         Class::Semantic | Class::VersionSkew | Class::Unsupported => {

@@ -11,8 +11,8 @@ use parallax_corpus::wire::OP_STOP;
 pub fn judge(evidence: Evidence<'_>) -> Option<Finding> {
     let mishap = evidence.target.mishaps.first()?;
     let (field, native, target) = match mishap.fate {
-        Fate::Refused => ("dump", "stopped and continued", "cannot be dumped"),
-        Fate::Lost => ("restore", "stopped and continued", "was dumped and cannot be restored"),
+        Fate::Refused => ("dump", "stopped and continued", "refused"),
+        Fate::Lost => ("restore", "stopped and continued", "taken and not given back"),
         Fate::Changed => ("state", "as it was", "changed"),
     };
     let calls = evidence.code.calls.iter().enumerate();
