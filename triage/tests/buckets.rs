@@ -9,6 +9,7 @@ use parallax_replay::{ReplayVerdict, Repro};
 use parallax_triage::bucket;
 use parallax_triage::db::{Change, Db, DbError, Filter, State, Verdict};
 use parallax_triage::results::{Replayed, Results};
+use parallax_triage::severity;
 use std::path::{Path, PathBuf};
 
 const EPERM: i64 = -1;
@@ -178,6 +179,9 @@ fn an_error_instead_of_another_lies_with_what_explains_it_whichever_was_found_fi
         let listed = db.list(&Filter::default()).expect("listed").buckets;
         assert_eq!(listed.iter().map(|b| &b.signature).collect::<Vec<_>>(), [&bucket_of(explains).0]);
         assert_eq!(db.bucket(&unlike.id).expect("read").expect("there").summary.id, listed[0].id);
+        // It is as bad as its worst case, whichever of them came first.
+        let worst = [&unlike, explains].map(|repro| severity::of(&repro.finding).0).into_iter().min();
+        assert_eq!(Some(listed[0].severity), worst);
         // Nothing moves without a word.
         let history = db.bucket(&unlike.id).expect("read").expect("there").history;
         assert!(history.iter().any(|h| h.what == "case joined" && h.now == unlike.id), "{history:?}");

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The version of the schema this code knows.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 /// The row of the bucket that has the id `?1`, or holds the case of that id: whoever has a repro file finds its bucket.
 const HOLDER: &str =
     "coalesce((SELECT row FROM buckets WHERE id = ?1), (SELECT bucket FROM cases WHERE id = ?1))";

@@ -5,7 +5,7 @@ use super::life::{self, Author};
 use super::{clean, now};
 use crate::bucket::{self, Place};
 use crate::explain;
-use crate::severity::{self, Severity};
+use crate::severity;
 use parallax_corpus::Code;
 use parallax_harness::oracles::Signature;
 use parallax_replay::Repro;
@@ -69,18 +69,16 @@ pub(super) fn take_case(
     let (severity, why) = severity::of(&repro.finding);
     let row = match known {
         Some(row) => row,
-        None => new_bucket(tx, ready, (severity, why), created)?,
+        None => new_bucket(tx, ready, created)?,
     };
-    tx.prepare_cached("UPDATE buckets SET severity = ?2, why = ?3 WHERE row = ?1 AND severity > ?2")?
-        .execute(params![row, severity as i64, why])?;
     let version = clean(&repro.target_version, 200);
     let kernel = clean(&repro.kernel, 200);
     let inserted = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO cases
              (bucket, campaign, digest, version, kernel, created, k, n, calls, repro, id, signature,
-               explained, expected)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+               explained, expected, severity, why)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             row,
@@ -97,6 +95,8 @@ pub(super) fn take_case(
             clean(&repro.signature.0, 1000),
             serde_json::to_string(&explained).unwrap_or_default(),
             expected,
+            severity as i64,
+            why,
         ])?;
     if inserted == 0 {
         if known.is_none() {
@@ -118,22 +118,15 @@ fn bucket_of(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<i64>> {
 }
 
 /// A bucket without its cases: [`refresh`] says the rest of it.
-fn new_bucket(
-    tx: &Transaction<'_>,
-    ready: &Ready,
-    (severity, why): (Severity, &str),
-    created: i64,
-) -> rusqlite::Result<i64> {
+fn new_bucket(tx: &Transaction<'_>, ready: &Ready, created: i64) -> rusqlite::Result<i64> {
     tx.prepare_cached(
-        "INSERT INTO buckets (id, target, signature, severity, why, changed, first_seen, last_seen, first_import)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7)",
+        "INSERT INTO buckets (id, target, signature, changed, first_seen, last_seen, first_import)
+         VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5)",
     )?
     .execute(params![
         Repro::id_of(&ready.repro.target_name, &ready.place.bucket),
         clean(&ready.repro.target_name, 200),
         clean(&ready.place.bucket.0, 1000),
-        severity as i64,
-        why,
         created,
         now(),
     ])?;
@@ -158,7 +151,7 @@ pub(super) fn update(tx: &Transaction<'_>, rows: BTreeSet<i64>) -> rusqlite::Res
     })
 }
 
-/// Brings a bucket up to date with its cases: the shortest program speaks for it.
+/// Brings a bucket up to date with its cases: the shortest program speaks for it, and it is as bad as its worst.
 fn refresh(tx: &Transaction<'_>, row: i64) -> rusqlite::Result<()> {
     let best = tx
         .prepare_cached("SELECT repro FROM cases WHERE bucket = ?1 ORDER BY calls, row LIMIT 1")?
@@ -172,6 +165,7 @@ fn refresh(tx: &Transaction<'_>, row: i64) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE buckets SET sentence = ?2, calls = ?3, shape = ?4, k = ?5, n = ?6, area = ?7, oracle = ?8,
            call = ?9, field = ?10, kind = ?11, cause = ?12, class = ?13,
+           (severity, why) = (SELECT severity, why FROM cases WHERE bucket = ?1 ORDER BY severity, calls, row LIMIT 1),
            first_seen = (SELECT min(created) FROM cases WHERE bucket = ?1),
            last_seen = max((SELECT max(created) FROM cases WHERE bucket = ?1),
              coalesce((SELECT max(at) FROM runs WHERE bucket = ?1 AND verdict = 'diverges'), 0)),

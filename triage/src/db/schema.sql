@@ -44,8 +44,8 @@ CREATE TABLE buckets (
   kind TEXT NOT NULL DEFAULT '',
   cause TEXT NOT NULL DEFAULT '',
   class TEXT NOT NULL DEFAULT '',
-  severity INTEGER NOT NULL,
-  why TEXT NOT NULL,
+  severity INTEGER NOT NULL DEFAULT 0,
+  why TEXT NOT NULL DEFAULT '',
   sentence TEXT NOT NULL DEFAULT '',
   calls INTEGER NOT NULL DEFAULT 0,
   shape TEXT NOT NULL DEFAULT '',
@@ -77,6 +77,8 @@ CREATE TABLE cases (
   signature TEXT NOT NULL,
   -- Ids of buckets that it belongs into rather, the first that there is.
   explained TEXT NOT NULL DEFAULT '[]',
+  severity INTEGER NOT NULL,
+  why TEXT NOT NULL,
   -- It lay where what is expected lies.
   expected INTEGER NOT NULL DEFAULT 0,
   digest TEXT NOT NULL,
@@ -131,4 +133,4 @@ CREATE VIRTUAL TABLE search USING fts5 (
   target, signature, sentence, program, notes,
   tokenize = "unicode61 tokenchars '_'"
 );
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
