@@ -83,11 +83,16 @@ pub fn wipe() {
     // Nobody can handle SIGKILL, so its action (rt_sigaction(2): handler, flags, restorer, mask) is all zeroes.
     const SIGKILL: u64 = 9;
     const ACTION: u64 = 32;
+    const EFAULT: i64 = -14;
     let mut at = to;
     while at >= from + ACTION {
         at -= ACTION;
-        if syscall(nr::RT_SIGACTION, [SIGKILL, 0, at, 8, 0, 0]) < 0 {
-            return;
+        match syscall(nr::RT_SIGACTION, [SIGKILL, 0, at, 8, 0, 0]) {
+            EFAULT => return,
+            // A layer may not tell: it was a stack a moment ago, so it is there.
+            // SAFETY: the program's own memory, of which the handler has just used as much.
+            error if error < 0 => unsafe { (at as *mut [u64; 4]).write_volatile([0; 4]) },
+            _ => {}
         }
     }
 }
