@@ -83,7 +83,8 @@ enum Command {
 /// How a target is named on the command line.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TargetArgs {
-    /// Target: native, gvisor, gvisor:systrap, gvisor:ptrace, qemu-user, mutant:FAULT (see `parallax targets`)
+    /// Target: native, gvisor, gvisor:ptrace, qemu-user, criu, criu:lazy-pages, compel, gvisor-checkpoint, mutant:FAULT
+    /// and more (see `parallax targets` and docs/targets.md)
     #[arg(long, value_name = "NAME", conflicts_with = "target_cmd")]
     target: Option<String>,
     /// Any command that runs a program under a layer, such as 'proot {agent}'
