@@ -74,7 +74,7 @@ fn a_recording_is_imported_and_replayed_by_one_command() {
         "{shown}"
     );
     // What was written can be replayed too, and begin a campaign.
-    let json = expect(1, &["replay", out, "--target", "mutant:winsize-zero", "--json"]);
+    let json = expect(1, &["replay", out, "--target", "mutant:winsize-zero", "--runs", "2", "--json"]);
     let json: Value = serde_json::from_str(&json).expect("JSON");
     let ran = json.as_array().expect("a list");
     let first = ran.iter().find(|r| r["outcome"] == "diverges").expect("a difference");
