@@ -379,10 +379,13 @@ static enum step examine(pid_t pid, enum kind kind, uint32_t flags, struct look 
 		spoil_outside(&patient, flags >> FLAG_SPOIL_SHIFT & 0xff);
 		/* Who gives up half way may have put everything back. */
 		if (!failed || failed == STEP_INFECT) {
-			if (look_at(after, pid, patient.tid, patient.threads, flags, before))
-				failed = failed ? failed : STEP_LOOK;
-			else if (look_compare(before, after, flags, found), failed && !found->count)
-				failed = STEP_DECLINE;
+			if (!look_at(after, pid, patient.tid, patient.threads, flags, before)) {
+				look_compare(before, after, flags, found);
+				if (failed && !found->count)
+					failed = STEP_DECLINE;
+			} else if (!failed) {
+				failed = STEP_LOOK;
+			}
 		}
 	}
 	if (resume(&patient, flags, found) && !failed)

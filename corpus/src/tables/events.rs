@@ -190,7 +190,8 @@ pub const CALLS: &[Desc] = &[
             "fd": Ty::Fd(FD_EVENT), "buf": in_struct(COUNTER_IN, 8), "count": Ty::Const(8),
         ],
     )
-    .settles().blocks()
+    .settles()
+    .blocks()
     .weight(6),
     // The calls that came before those with flags.
     event("eventfd", 284, args!["initval": Ty::Int(&[0, 1, 5, 0xffff_ffff])])

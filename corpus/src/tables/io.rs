@@ -42,8 +42,7 @@ pub const CALLS: &[Desc] = &[
         .blocks()
         .weight(6),
     gives("write", 1, args!["fd": Ty::Fd(STREAMS), "buf": in_bytes(512), "count": Ty::Len(1)]).weight(8),
-    io("write$file", 1, args!["fd": Ty::Fd(NODES), "buf": in_bytes(4096), "count": Ty::Len(1)])
-        .settles().blocks()
+    gives("write$file", 1, args!["fd": Ty::Fd(NODES), "buf": in_bytes(4096), "count": Ty::Len(1)])
         .weight(6),
     io(
         "pread64",
@@ -101,7 +100,7 @@ pub const CALLS: &[Desc] = &[
         ],
     )
     .since("4.6"),
-    io(
+    gives(
         "pwritev2$append",
         328,
         args![
@@ -109,8 +108,6 @@ pub const CALLS: &[Desc] = &[
             "pos_h": ZERO, "flags": Ty::Const(0x10),
         ],
     )
-    .settles()
-    .blocks()
     .weight(2)
     .since("4.16"),
     io(
@@ -150,25 +147,23 @@ pub const CALLS: &[Desc] = &[
         .weight(8)
         .since("2.6.27"),
     // Lengths stay within a page: how much of a longer one moves at once is not promised.
-    io(
+    gives(
         "sendfile",
         40,
         args![
             "out_fd": Ty::Fd(FD_FILE | FD_PIPE | FD_SOCK), "in_fd": Ty::Fd(FD_FILE), "offset": ZERO,
             "count": COUNTS,
         ],
-    )
-    .settles().blocks(),
-    io(
+    ),
+    gives(
         "sendfile$off",
         40,
         args![
             "out_fd": Ty::Fd(FD_FILE | FD_PIPE | FD_SOCK), "in_fd": Ty::Fd(FD_FILE), "offset": OFF_INOUT,
             "count": COUNTS,
         ],
-    )
-    .settles().blocks(),
-    io(
+    ),
+    gives(
         "splice",
         275,
         args![
@@ -176,9 +171,8 @@ pub const CALLS: &[Desc] = &[
             "fd_out": Ty::Fd(FD_PIPE | FD_FILE | FD_SOCK), "off_out": ZERO, "len": COUNTS,
             "flags": Ty::Flags(&SPLICE),
         ],
-    )
-    .settles().blocks().since("2.6.17"),
-    io(
+    ).since("2.6.17"),
+    gives(
         "splice$from",
         275,
         args![
@@ -186,9 +180,8 @@ pub const CALLS: &[Desc] = &[
             "len": COUNTS, "flags": Ty::Flags(&SPLICE),
         ],
     )
-    .settles().blocks()
     .weight(3).since("2.6.17"),
-    io(
+    gives(
         "splice$to",
         275,
         args![
@@ -196,7 +189,6 @@ pub const CALLS: &[Desc] = &[
             "len": COUNTS, "flags": Ty::Flags(&SPLICE),
         ],
     )
-    .settles().blocks()
     .weight(3).since("2.6.17"),
     // The pages are the arena's: what they hold when the pipe is read is what they hold then, so nothing may write to
     // them after (vmsplice(2) says so), and nothing does.

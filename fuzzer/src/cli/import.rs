@@ -82,7 +82,7 @@ pub(super) fn import(files: &[PathBuf], what: &Further, replay: bool) -> anyhow:
     let mut ran = Vec::new();
     if replay {
         let programs: Vec<Named> = import.programs.iter().map(|program| named(program, &names)).collect();
-        (ran, code) = programs::replay(&programs, 1, &what.target, what.json)?;
+        (ran, code) = programs::replay(&programs, programs::RUNS, &what.target, what.json)?;
     }
     if what.json {
         let mut whole = serde_json::to_value(&import.report)?;

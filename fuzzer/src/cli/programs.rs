@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// Runs of a program that differed once, on each rung.
 const LADDER: [(Isolation, u32); 2] = [(Isolation::Shared, 3), (Isolation::Forked, 2)];
+/// Runs of a program: of a long recording there are hundreds.
+pub(super) const RUNS: u32 = 1;
 /// Programs run at a time.
 const TOGETHER: usize = 16;
 

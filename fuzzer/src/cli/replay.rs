@@ -17,8 +17,6 @@ use std::sync::Arc;
 
 /// Runs of a case.
 const CASE_RUNS: u32 = 5;
-/// Runs of a program: of a long recording there are hundreds.
-const PROGRAM_RUNS: u32 = 1;
 
 /// Run repro files again and say whether they still diverge; run programs and say whether they do.
 #[derive(Debug, clap::Args)]
@@ -62,8 +60,8 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     if repros.is_empty() {
         anyhow::ensure!(!options.recorded, "programs have no recording to judge: leave --recorded out");
         let programs = programs::load_all(&programs)?;
-        let (ran, code) =
-            programs::replay(&programs, options.runs.unwrap_or(PROGRAM_RUNS), &options.target, options.json)?;
+        let runs = options.runs.unwrap_or(programs::RUNS);
+        let (ran, code) = programs::replay(&programs, runs, &options.target, options.json)?;
         if options.json {
             writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&ran)?)?;
         }

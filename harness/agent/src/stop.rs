@@ -20,7 +20,7 @@ pub fn stop(fill: u64, with_tasks: bool) -> i64 {
         *digest = digest_page(page);
     }
     let pid = syscall(nr::GETPID, [0; 6]) as u64;
-    let waited = is_pending(SIGCONT);
+    let forgets = with_tasks && !is_pending(SIGCONT);
     // Whoever freezes us freezes them as well, and interrupts what they wait in: so does this everywhere.
     tasks::halt_processes();
     shared().stopping.store(1, SeqCst);
@@ -32,7 +32,7 @@ pub fn stop(fill: u64, with_tasks: bool) -> i64 {
     };
     shared().stopping.store(0, SeqCst);
     tasks::continue_processes();
-    if with_tasks && !waited {
+    if forgets {
         forget_continued();
     }
     let changed = before.iter().enumerate().filter(|(page, digest)| digest_page(*page) != **digest);
@@ -51,7 +51,7 @@ fn forget_continued() {
     let mut action = [0u64; 4];
     syscall(nr::RT_SIGACTION, [SIGCONT, 0, action.as_mut_ptr() as u64, 8, 0, 0]);
     // SIG_DFL and SIG_IGN are 0 and 1.
-    if action[0] <= 1 && is_pending(SIGCONT) {
+    if action[0] <= 1 {
         let (set, at_once) = (1u64 << (SIGCONT - 1), [0u64; 2]);
         let (set, time) = (&set as *const u64 as u64, at_once.as_ptr() as u64);
         syscall(nr::RT_SIGTIMEDWAIT, [set, 0, time, 8, 0, 0]);
